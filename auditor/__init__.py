@@ -1,0 +1,3 @@
+"""pgcheck: audits Parameter Golf submissions."""
+
+__version__ = "0.1.0"

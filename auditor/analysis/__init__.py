@@ -1,0 +1,1 @@
+"""Facts about the code that rules share. No verdicts here."""

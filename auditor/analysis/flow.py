@@ -1,0 +1,149 @@
+"""Edges of the value graph in both directions, memory included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from auditor.analysis.graph import Node, Store, inputs, may_precede, roots
+from auditor.analysis.tracer import Tracer
+
+
+class Flow:
+    """Who is made from what, through values and through in-place updates."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self.tracer = tracer
+        self.nodes = tracer.nodes
+        self._roots: dict[int, list[Node]] = {}
+        self._users: dict[int, list[Node]] | None = None
+        self._stored: dict[int, list[Store]] | None = None
+
+    def roots(self, node: Node) -> list[Node]:
+        found = self._roots.get(node.uid)
+        if found is None:
+            found = self._roots[node.uid] = roots(node)
+        return found
+
+    def stores(self, node: Node) -> list[Store]:
+        """In-place updates of the allocations behind ``node``."""
+        table = self.tracer.stores
+        found: list[Store] = []
+        for root in self.roots(node):
+            found.extend(table.get(root.uid, ()))
+        return found
+
+    def contents(self, node: Node, at: Node) -> Iterator[Store]:
+        """The updates of ``node`` that ``at`` may see."""
+        for store in self.stores(node):
+            if may_precede(store.at, at):
+                yield store
+
+    @property
+    def users(self) -> dict[int, list[Node]]:
+        """uid -> the nodes made directly from it."""
+        if self._users is None:
+            table: dict[int, list[Node]] = {}
+            for node in self.nodes:
+                for source in inputs(node):
+                    table.setdefault(source.uid, []).append(node)
+            self._users = table
+        return self._users
+
+    @property
+    def stored(self) -> dict[int, list[Store]]:
+        """uid -> the updates that store it as their value."""
+        if self._stored is None:
+            table: dict[int, list[Store]] = {}
+            for stores in self.tracer.stores.values():
+                for store in stores:
+                    table.setdefault(store.value.uid, []).append(store)
+            self._stored = table
+        return self._stored
+
+    def backward(
+        self,
+        start: Iterable[Node],
+        through: Callable[[Node], bool] | None = None,
+        *,
+        memory: bool = True,
+        keys: bool = False,
+        limit: int = 60_000,
+    ) -> Iterator[Node]:
+        """Every node whose value may have gone into ``start``.
+
+        ``through`` says which nodes to look behind (all by default); ``memory`` follows in-place
+        updates, ``keys`` also the places they were made at.
+        """
+        seen: set[int] = set()
+        todo = list(start)
+        while todo and len(seen) < limit:
+            node = todo.pop()
+            if node.uid in seen:
+                continue
+            seen.add(node.uid)
+            yield node
+            if through is not None and not through(node):
+                continue
+            for source in inputs(node):
+                if source.uid not in seen:
+                    todo.append(source)
+                if memory and source.op not in ("const", "ext"):
+                    for store in self.contents(source, node):
+                        if store.value.uid not in seen:
+                            todo.append(store.value)
+                        if keys and store.key is not None and store.key.uid not in seen:
+                            todo.append(store.key)
+
+    def forward(
+        self,
+        start: Iterable[Node],
+        step: Callable[[Node, Node], bool] | None = None,
+        *,
+        limit: int = 60_000,
+    ) -> dict[int, Node | None]:
+        """Every node that ``start`` flows into, each with the node that it was reached from.
+
+        ``step(source, user)`` may refuse an edge.
+        """
+        reached: dict[int, Node | None] = {node.uid: None for node in start}
+        todo = [self.nodes[uid] for uid in reached]
+        while todo and len(reached) < limit:
+            node = todo.pop()
+            for user in self._successors(node):
+                if user.uid in reached or (step is not None and not step(node, user)):
+                    continue
+                reached[user.uid] = node
+                todo.append(user)
+        return reached
+
+    def _successors(self, node: Node) -> Iterator[Node]:
+        yield from self.users.get(node.uid, ())
+        for store in self.stored.get(node.uid, ()):
+            if store.root.uid != node.uid:
+                for user in self._content_users(store):
+                    yield user
+
+    def _content_users(self, store: Store) -> Iterator[Node]:
+        """Nodes that read the updated allocation afterwards, through views of it as well."""
+        seen = {store.root.uid}
+        todo = [store.root]
+        while todo:
+            base = todo.pop()
+            for user in self.users.get(base.uid, ()):
+                if user.uid in seen:
+                    continue
+                seen.add(user.uid)
+                if any(r is store.root for r in self.roots(user)):
+                    todo.append(user)
+                if may_precede(store.at, user):
+                    yield user
+
+
+def path_to(reached: dict[int, Node | None], node: Node, nodes: list[Node]) -> list[Node]:
+    """The chain from a start of ``reached`` to ``node``, first to last."""
+    chain = [node]
+    previous = reached.get(node.uid)
+    while previous is not None and len(chain) < 400:
+        chain.append(previous)
+        previous = reached.get(previous.uid)
+    return chain[::-1]

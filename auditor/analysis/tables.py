@@ -1,0 +1,168 @@
+"""Count tables: what accumulates from tokens, how it is keyed, and where it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from auditor.analysis.flow import Flow
+from auditor.analysis.graph import Node, Store
+from auditor.analysis.scores import last_name
+from auditor.analysis.tokens import Tokens
+
+_LOSSY_OPS = frozenset(("%", "&", "^", ">>"))
+_LOSSY_CALLS = frozenset(
+    "bitwise_xor bitwise_and remainder fmod hash mod logical_xor crc32 adler32 xxh64 md5 "
+    "bitwise_right_shift right_shift".split()
+)
+_READERS = frozenset("gather index_select take take_along_dim take_along_axis embedding".split())
+_COUNTS = frozenset("bincount unique histogram histc Counter add_at".split())
+_FILLED = frozenset("load load_file frombuffer read open fromfile loads unpack".split())
+
+
+@dataclass(frozen=True)
+class KeyToken:
+    """A token that goes into a key, and whether a lossy step (hash, mask) lies between them."""
+
+    node: Node
+    lossy: bool
+    steps: tuple[Node, ...]  # from the key down to the token
+
+
+@dataclass(frozen=True)
+class Read:
+    """One read of a table: ``node`` = ``table[key]``."""
+
+    node: Node
+    base: Node
+    key: Node
+    tokens: tuple[KeyToken, ...]
+
+
+class Tables:
+    """Tables of one traced program."""
+
+    def __init__(self, flow: Flow, tokens: Tokens) -> None:
+        self.flow = flow
+        self.tokens = tokens
+
+    @cached_property
+    def counting(self) -> dict[int, list[Store]]:
+        """root uid -> the updates by which it accumulates from tokens."""
+        found: dict[int, list[Store]] = {}
+        for uid, stores in self.flow.tracer.stores.items():
+            counts = [s for s in stores if self._counts(s)]
+            if counts:
+                found[uid] = counts
+        return found
+
+    def _counts(self, store: Store) -> bool:
+        if store.root.op not in ("call", "method", "dict", "set", "object", "index", "attr", "unknown", "binop"):
+            return False
+        if store.key is not None:
+            if self.tokens.of(store.key) and store.how in ("=", ".="):
+                return False
+            if store.how in ("=", "copy_", "setdefault") and not self._accumulates(store):
+                return False
+            return any(True for _ in self.key_tokens(store.key))
+        if "=" in store.how or store.how.endswith("_"):
+            return any(
+                n.op in ("call", "method") and last_name(n) in _COUNTS
+                and any(True for a in n.args for _ in self.key_tokens(a))
+                for n in self.flow.backward([store.value], memory=False, limit=40)
+            )
+        return False
+
+    def _accumulates(self, store: Store) -> bool:
+        """``t[k] = t[k] + 1``: the stored value is made from what was there."""
+        for node in self.flow.backward([store.value], memory=False, limit=60):
+            if node.op in ("index", "call", "method", "phi") and node is not store.root:
+                if node.op == "index" and any(r is store.root for r in self.flow.roots(node.args[0])):
+                    return True
+                if node.op in ("call", "method") and last_name(node) in _COUNTS:
+                    return True
+        return False
+
+    def key_tokens(self, key: Node) -> Iterator[KeyToken]:
+        """The tokens that a key is computed from, arithmetic and buffers followed."""
+        todo: list[tuple[Node, bool, tuple[Node, ...]]] = [(key, False, ())]
+        seen: set[tuple[int, bool]] = set()
+        while todo and len(seen) < 600:
+            node, lossy, steps = todo.pop()
+            if (node.uid, lossy) in seen:
+                continue
+            seen.add((node.uid, lossy))
+            if self.tokens.of(node):
+                yield KeyToken(node, lossy, (*steps, node))
+                continue
+            if node.op in ("forward", "const", "ext", "loopvar", "compare", "bool", "function", "object", "slice"):
+                continue
+            if node.op in ("call", "method") and last_name(node) in _READERS | {"argmax", "topk", "argsort", "len", "multinomial"}:
+                continue
+            if node.op == "index" and node.uid in self._table_bases(node):
+                continue
+            deeper = lossy or (node.op == "binop" and node.data in _LOSSY_OPS)
+            deeper = deeper or (node.op in ("call", "method") and last_name(node).rstrip("_") in _LOSSY_CALLS)
+            trail = (*steps, node) if len(steps) < 12 else steps
+            sources = [node.args[0]] if node.op == "index" else list(_inputs(node))
+            for source in sources:
+                todo.append((source, deeper, trail))
+                if source.op not in ("const", "ext"):
+                    for store in self.flow.contents(source, node):
+                        how = store.how
+                        mixed = deeper or how.startswith(("^", "%", "&")) or how in ("bitwise_xor_", "remainder_")
+                        todo.append((store.value, mixed, trail))
+
+    def _table_bases(self, node: Node) -> frozenset[int]:
+        return frozenset()
+
+    @cached_property
+    def reads(self) -> list[Read]:
+        """Reads of accumulated or unpacked tables whose key is made from tokens."""
+        found = []
+        for node in self.flow.nodes:
+            base, key = _read_of(node)
+            if base is None or key is None or self.tokens.of(node):
+                continue
+            if not self.is_table(base):
+                continue
+            for part in _parts(key):
+                tokens = tuple(self.key_tokens(part))
+                if tokens:
+                    found.append(Read(node, base, part, tokens))
+        return found
+
+    def is_table(self, base: Node) -> bool:
+        counting = self.counting
+        for root in self.flow.roots(base):
+            if root.uid in counting:
+                return True
+            if root.op in ("call", "method") and last_name(root).rstrip("()") in _FILLED:
+                return True
+        return False
+
+
+def _inputs(node: Node) -> list[Node]:
+    from auditor.analysis.graph import inputs
+
+    return list(inputs(node))
+
+
+def _parts(key: Node) -> list[Node]:
+    """The separate axes of a key."""
+    if key.op in ("tuple", "list") and key.data.exact and key.op == "tuple":
+        return [k for k in key.data.items if k.op != "slice"]
+    return [] if key.op == "slice" else [key]
+
+
+def _read_of(node: Node) -> tuple[Node | None, Node | None]:
+    if node.op == "index":
+        return node.args[0], node.args[1]
+    if node.op in ("call", "method") and last_name(node) in _READERS:
+        args = node.positional
+        if last_name(node) == "embedding" and node.op == "call" and len(args) >= 2:
+            return args[1], args[0]
+        index = node.keyword("index") or node.keyword("indices") or (args[-1] if len(args) >= 2 else None)
+        return (args[0] if args else None), index
+    return None, None

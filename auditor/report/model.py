@@ -1,0 +1,119 @@
+"""Findings and reports: one type each, whatever produced them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from auditor.submission.model import Problem
+
+
+class Level(str, Enum):
+    """What may be said, from strongest to weakest (see the verdict table in the README)."""
+
+    VIOLATION = "violation"
+    SUSPECT = "suspect"
+    QUESTION = "question"
+    NOTE = "note"
+
+    @property
+    def rank(self) -> int:
+        return list(Level).index(self)
+
+
+class Outcome(str, Enum):
+    RAN = "ran"
+    NOT_CHECKED = "not-checked"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One station of a flow from source to scored loss."""
+
+    path: str
+    line: int
+    text: str
+    column: int = 0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A rule's statement about one place. It can't be built without that place."""
+
+    rule: str  # slug
+    code: str  # rulebook id, such as N1
+    level: Level
+    status: str  # RULED | CONSENSUS | DISPUTED
+    path: str
+    line: int
+    end_line: int
+    message: str
+    steps: tuple[Step, ...] = ()
+    clears: str = ""
+    sources: tuple[str, ...] = ()
+    column: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """Stable under edits elsewhere: rule, file and the flow's texts, without line numbers."""
+        parts = (
+            (self.rule, self.path, *(step.text for step in self.steps))
+            if self.steps
+            else (
+                self.rule,
+                self.path,
+                self.message,
+            )
+        )
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Check:
+    """Whether a rule ran, and if not, why not."""
+
+    rule: str
+    outcome: Outcome
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class SettingInForce:
+    """A setting that the code reads: its default, the value in force and where that comes from."""
+
+    name: str
+    default: str | None
+    value: str | None
+    source: str  # "code default", or path:line of the claim
+    read_at: str  # path:line of the read
+
+
+@dataclass(frozen=True)
+class SubmissionReport:
+    path: str
+    entry: str
+    findings: tuple[Finding, ...]
+    checks: tuple[Check, ...]
+    settings: tuple[SettingInForce, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    revision: str | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)  # path -> text, for code frames only
+
+    @property
+    def verdict(self) -> str:
+        """violation | suspect | question | no-findings | inconclusive."""
+        for level in (Level.VIOLATION, Level.SUSPECT, Level.QUESTION):
+            if any(f.level is level for f in self.findings):
+                return str(level.value)
+        ran = any(c.outcome is Outcome.RAN for c in self.checks)
+        return "no-findings" if ran else "inconclusive"
+
+
+@dataclass(frozen=True)
+class Report:
+    submissions: tuple[SubmissionReport, ...]
+    problems: tuple[Problem, ...] = ()  # inputs that held no readable submission
+    extra: Mapping[str, Any] = field(default_factory=dict)

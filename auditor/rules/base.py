@@ -1,0 +1,63 @@
+"""What a rule is: its page, its examples and its check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from auditor.report.model import Finding, Level, Step
+
+if TYPE_CHECKING:
+    from auditor.analysis.program import Program
+
+
+class NotChecked(Exception):
+    """Raised by a check that can't decide; the message is the reason shown to the reader."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule of the challenge.
+
+    ``examples_forbidden`` and ``examples_allowed`` are whole small scripts: the documentation shows
+    them and the tests run the rule on them.
+    """
+
+    slug: str
+    code: str
+    title: str
+    status: str  # RULED | CONSENSUS | DISPUTED
+    sources: tuple[str, ...]
+    page: str
+    clears: str
+    check: Callable[[Program], Iterable[Finding]]
+    forbidden: str = ""
+    allowed: str = ""
+
+    def finding(
+        self,
+        level: Level,
+        path: str,
+        line: int,
+        message: str,
+        *,
+        end_line: int | None = None,
+        steps: Iterable[Step] = (),
+        clears: str | None = None,
+        column: int = 0,
+    ) -> Finding:
+        return Finding(
+            rule=self.slug,
+            code=self.code,
+            level=level,
+            status=self.status,
+            path=path,
+            line=line,
+            end_line=end_line or line,
+            message=message,
+            steps=tuple(steps),
+            clears=self.clears if clears is None else clears,
+            sources=self.sources,
+            column=column,
+        )
