@@ -8,6 +8,20 @@ from auditor.analysis.graph import Node, Store, inputs, may_precede, roots
 from auditor.analysis.tracer import Tracer
 
 
+_SHAPE_ONLY = frozenset(
+    "device dtype shape ndim size numel dim nelement element_size is_cuda stride __len__ len "
+    "torch.zeros_like torch.empty_like torch.ones_like torch.full_like torch.randn_like "
+    "torch.rand_like numpy.zeros_like numpy.empty_like numpy.ones_like numpy.full_like new_zeros "
+    "new_empty new_full new_ones torch.numel numpy.shape numpy.size get_device".split()
+)
+"""Attributes, methods and calls that take form, not content, from what they are asked of."""
+
+
+def takes_content(node: Node) -> bool:
+    """Whether the node's value depends on the values it is made from, not just on their form."""
+    return not (node.op in ("attr", "method", "call") and node.data in _SHAPE_ONLY)
+
+
 class Flow:
     """Who is made from what, through values and through in-place updates."""
 
@@ -67,12 +81,14 @@ class Flow:
         *,
         memory: bool = True,
         keys: bool = False,
+        places: bool = False,
         limit: int = 60_000,
     ) -> Iterator[Node]:
         """Every node whose value may have gone into ``start``.
 
         ``through`` says which nodes to look behind (all by default); ``memory`` follows in-place
-        updates, ``keys`` also the places they were made at.
+        updates, ``keys`` also where they were made, ``places`` also what picks an element or a part
+        of a container.
         """
         seen: set[int] = set()
         todo = list(start)
@@ -82,8 +98,10 @@ class Flow:
                 continue
             seen.add(node.uid)
             yield node
-            if through is not None and not through(node):
+            if not takes_content(node) or (through is not None and not through(node)):
                 continue
+            if places:
+                todo.extend(a for a in node.args if a.uid not in seen)
             for source in inputs(node):
                 if source.uid not in seen:
                     todo.append(source)
@@ -110,7 +128,7 @@ class Flow:
         while todo and len(reached) < limit:
             node = todo.pop()
             for user in self._successors(node):
-                if user.uid in reached or (step is not None and not step(node, user)):
+                if user.uid in reached or not takes_content(user) or (step is not None and not step(node, user)):
                     continue
                 reached[user.uid] = node
                 todo.append(user)

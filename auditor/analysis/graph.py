@@ -23,6 +23,7 @@ class Loop:
 
     at: ast.AST
     path: str
+    trips: int | None = None  # how often it runs, where the settings in force say so
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,13 +283,23 @@ def common_loops(a: Node, b: Node) -> tuple[Loop, ...]:
 
 
 def inputs(node: Node) -> Iterable[Node]:
-    """The nodes that ``node`` is directly made from, containers opened."""
+    """The nodes that ``node`` is directly made from, containers opened.
+
+    For an element of a container or a part of a list these include the place that it was taken from.
+    """
     if node.op in ("tuple", "list", "dict", "set"):
-        return container_all(node.data)
+        return [*container_all(node.data), *node.args] if node.args else container_all(node.data)
     if node.op in ("proj", "elem"):
         inner = _inside(node)
-        return inner or node.args
+        return [*inner, *node.args[1:]] if inner else node.args
     return node.args  # type: ignore[no-any-return]
+
+
+def is_place(node: Node, user: Node) -> bool:
+    """Whether ``user`` takes ``node`` as the place of an element, not as a value."""
+    if user.op in ("elem", "list", "tuple") and len(user.args) > 1:
+        return any(a is node for a in user.args[1:])
+    return user.op == "index" and user.args[1] is node and user.args[0] is not node
 
 
 def walk(start: Iterable[Node]) -> Iterator[Node]:

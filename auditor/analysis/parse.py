@@ -6,14 +6,16 @@ import ast
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from auditor.submission.model import Party, Problem, SourceFile
 
 MAX_DEPTH = 400  # levels of nesting in the tree that is handed out
+MAX_TOKENS = 1_000_000
 _STACK = 512 * 1024 * 1024  # bytes; address space only, until it is used
 _RECURSION = 250_000
+_BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")
 
 
 class Unparseable(Exception):
@@ -46,6 +48,8 @@ def parse(source: SourceFile) -> ast.Module:
 def _parse(text: str) -> ast.Module | tuple[str, Party]:
     # NUL bytes stop the parser; blanks in their place keep every column.
     text = text.removeprefix("\ufeff").replace("\0", " ").replace("\r\n", "\n").replace("\r", "\n")
+    if len(text) > MAX_TOKENS and sum(map(text.count, "=,(.:+-*")) > MAX_TOKENS:
+        return f"more than {MAX_TOKENS:,} tokens", Party.SUBMISSION
     try:
         tree = _tree(text)
     except SyntaxError as error:
@@ -70,29 +74,64 @@ def _parse_newer(text: str, error: SyntaxError) -> ast.Module | tuple[str, Party
     from auditor.analysis import newer_grammar
 
     where = f"line {error.lineno}: {error.msg}"
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     try:
-        return _bounded(newer_grammar.parse(text, _tree))
+        rewritten = newer_grammar.rewrite(text)
+        return _bounded(newer_grammar.restore(_tree(rewritten)))
     except newer_grammar.NotPython:
         return f"no valid Python, {where}", Party.SUBMISSION
-    except (SyntaxError, RecursionError, MemoryError, ValueError):
-        return f"grammar newer than Python {sys.version_info[0]}.{sys.version_info[1]}, {where}", Party.TOOL
+    except (newer_grammar.CannotRewrite, SyntaxError, RecursionError, MemoryError, ValueError):
+        return f"not the grammar of Python {version}, {where}", Party.TOOL
 
 
-def _bounded(tree: ast.Module) -> ast.Module | tuple[str, Party]:
-    if _depth(tree) <= MAX_DEPTH:
-        return tree
-    tree = _balanced(tree)
-    if _depth(tree) <= MAX_DEPTH:
-        return tree
-    return f"nested more than {MAX_DEPTH} levels deep", Party.SUBMISSION
-
-
-def _depth(tree: ast.AST) -> int:
+def statements(tree: ast.Module) -> Iterator[tuple[ast.stmt, int]]:
+    """Every statement, outer ones first, with its level of nesting. Much cheaper than ast.walk."""
     level: list[ast.AST] = [tree]
     depth = 0
     while level:
         depth += 1
-        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        inner: list[ast.AST] = []
+        for node in level:
+            for field in _BLOCKS:
+                for child in getattr(node, field, ()):
+                    inner.append(child)
+                    if isinstance(child, ast.stmt):
+                        yield child, depth
+        level = inner
+
+
+def _bounded(tree: ast.Module) -> ast.Module | tuple[str, Party]:
+    if not _too_deep(tree):
+        return tree
+    tree = _balanced(tree)
+    if not _too_deep(tree):
+        return tree
+    return f"nested more than {MAX_DEPTH} levels deep", Party.SUBMISSION
+
+
+def _too_deep(tree: ast.Module) -> bool:
+    for statement, depth in statements(tree):
+        if depth > MAX_DEPTH:
+            return True
+        for child in ast.iter_child_nodes(statement):
+            if isinstance(child, ast.expr) and _is_long(child) and depth + _depth(child) > MAX_DEPTH:
+                return True
+    return False
+
+
+def _is_long(node: ast.expr) -> bool:
+    """Whether the text is long enough to nest MAX_DEPTH levels; a level takes one character."""
+    if node.end_lineno != node.lineno:
+        return (node.end_lineno or node.lineno) - node.lineno > 2
+    return (node.end_col_offset or 0) - node.col_offset > MAX_DEPTH // 2
+
+
+def _depth(node: ast.AST) -> int:
+    level = [node]
+    depth = 0
+    while level:
+        depth += 1
+        level = [child for parent in level for child in ast.iter_child_nodes(parent)]
     return depth
 
 
@@ -101,12 +140,15 @@ def _balanced(tree: ast.Module) -> ast.Module:
 
     What flows into a chain flows out of it either way, and that is all the analysis asks.
     """
-    for node in ast.walk(tree):
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
         for name, child in ast.iter_fields(node):
             if isinstance(child, ast.BinOp):
                 setattr(node, name, _balance(child))
             elif isinstance(child, list):
                 child[:] = [_balance(c) if isinstance(c, ast.BinOp) else c for c in child]
+        waiting.extend(ast.iter_child_nodes(node))
     return tree
 
 

@@ -11,7 +11,12 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from auditor.analysis import library
+from auditor.analysis.flow import Flow
 from auditor.analysis.graph import Node
+from auditor.analysis.learning import Learning
+from auditor.analysis.scores import Scores
+from auditor.analysis.tables import Tables
+from auditor.analysis.tokens import Tokens
 from auditor.analysis.tracer import AnalysisLimit, Host, Module, Tracer
 from auditor.report.model import SettingInForce
 from auditor.submission.model import Problem, SourceFile, Submission
@@ -38,6 +43,26 @@ class Program:
     def build(cls, submission: Submission) -> Program:
         """Trace the submission from its entry script; raises AnalysisLimit when it's too large."""
         return with_deep_stack(lambda: _trace(submission))
+
+    @cached_property
+    def flow(self) -> Flow:
+        return Flow(self.tracer)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        return Tokens(self.flow)
+
+    @cached_property
+    def scores(self) -> Scores:
+        return Scores(self.flow, self.tokens)
+
+    @cached_property
+    def learning(self) -> Learning:
+        return Learning(self.flow, self.tokens, self.scores)
+
+    @cached_property
+    def tables(self) -> Tables:
+        return Tables(self.flow, self.tokens)
 
     @cached_property
     def sources(self) -> dict[str, SourceFile]:

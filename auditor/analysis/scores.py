@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from auditor.analysis.flow import Flow
-from auditor.analysis.graph import VIEWS, Node
+from auditor.analysis.graph import VIEWS, Node, is_place
 from auditor.analysis.tokens import Tokens
 
 _LOSSES = frozenset(("cross_entropy", "nll_loss", "linear_cross_entropy", "fused_linear_cross_entropy"))
@@ -131,8 +131,8 @@ def _chain(reached: dict[int, Node | None], node: Node, nodes: list[Node]) -> li
 
 def _as_value(source: Node, user: Node) -> bool:
     """Whether ``user``'s value is computed from ``source``'s, not merely chosen by it."""
-    if user.op == "index":
-        return user.args[1] is not source
+    if is_place(source, user):
+        return False
     if user.op in ("compare", "slice"):
         return False
     if user.op in ("call", "method"):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from auditor.analysis.flow import Flow
-from auditor.analysis.graph import PASS_CALLS, VIEWS, Node, alternatives, container_all
+from auditor.analysis.graph import PASS_CALLS, VIEWS, Node, alternatives, container_all, is_place
 from auditor.analysis.library import constant_text
 
 IOTA = "iota"
@@ -27,6 +27,7 @@ _KEEPING_CALLS = PASS_CALLS | frozenset(
     "torch.index_select numpy.take torch.take torch.empty_like reversed enumerate zip "
     "torch.split torch.chunk numpy.split torch.unfold torch.as_strided".split()
 )
+_PURE = frozenset("elem proj binop unop call method index slice attr".split())
 _KEEPING_METHODS = VIEWS | frozenset(
     "unfold index_select take split chunk roll clamp clip pad narrow masked_select gather numpy pop "
     "popleft get items values __getitem__ tolist as_strided result".split()
@@ -85,7 +86,8 @@ class Tokens:
 
     def __init__(self, flow: Flow) -> None:
         self.flow = flow
-        self._keys: dict[int, object] = {}
+        self._keys: dict[int, int] = {}
+        self._names: dict[tuple[object, ...], int] = {}
         self._forms: dict[int, Form | None] = {}
         self._positions: dict[int, Position | None] = {}
         self._busy: set[int] = set()
@@ -121,33 +123,31 @@ class Tokens:
 
     # -- linear forms ------------------------------------------------------------------------------
 
-    def key(self, node: Node, depth: int = 6) -> object:
+    def key(self, node: Node) -> int:
         """A structural name: equal for values computed the same way from the same things.
 
         Elements of one container seen by two loops count as the same generic element.
         """
         known = self._keys.get(node.uid)
-        if known is not None:
-            return known
+        if known is None:
+            self._keys[node.uid] = -1 - node.uid  # a cycle is named by where it is entered
+            known = self._keys[node.uid] = self._named(node)
+        return known
+
+    def _named(self, node: Node) -> int:
         op = node.op
         if op == "const":
-            result: object = ("const", repr(node.data))
-        elif depth == 0:
-            return node.uid
+            name: tuple[object, ...] = ("const", repr(node.data))
         elif op == "loopvar":
-            result = ("loop", node.data, *(self.key(a, depth - 1) for a in node.args))
             if not node.args:
-                result = ("loop", node.uid)
-        elif op in ("elem", "proj", "binop", "unop", "call", "method", "index", "slice", "attr"):
-            if op == "call" and node.data in ("<unknown>", "<recursion>"):
-                result = node.uid
-            else:
-                data = node.data if isinstance(node.data, (str, int)) else None
-                result = (op, data, *(self.key(a, depth - 1) for a in node.args))
+                return -1 - node.uid
+            name = ("loop", *(self.key(a) for a in node.args))
+        elif op in _PURE and node.data not in ("<unknown>", "<recursion>"):
+            data = node.data if isinstance(node.data, (str, int)) else None
+            name = (op, data, *(self.key(a) for a in node.args))
         else:
-            result = node.uid
-        self._keys[node.uid] = result
-        return result
+            return -1 - node.uid
+        return self._names.setdefault(name, len(self._names))
 
     def form(self, node: Node) -> Form | None:
         """The linear form of an integer (array) value; unknown values are atoms of their own."""
@@ -355,7 +355,7 @@ class Tokens:
     def _by_position(self, base: Node, key: Node) -> Position | None:
         """A per-vocabulary value picked at a token: it belongs to that token's position."""
         keys = key.data.items if key.op in ("tuple", "list") else [key]
-        return self._first([k for k in keys if self.of(k)])
+        return self._first([k for k in reversed(keys) if self.of(k)])
 
     def _row(self, key: Node) -> bool:
         return key.op in ("loopvar", "const", "elem", "proj") or (key.op == "phi")
@@ -407,7 +407,11 @@ def _is_filter(key: Node) -> bool:
 def _keeps(source: Node, user: Node) -> bool:
     """Whether ``user`` holds elements of ``source`` unchanged."""
     op = user.op
-    if op in ("phi", "proj", "elem", "tuple", "list", "dict", "set"):
+    if is_place(source, user):
+        return False
+    if op == "phi":  # a hash that starts as a token is no token
+        return not any(v.op in ("binop", "forward", "compare") for v in alternatives(user, 8))
+    if op in ("proj", "elem", "tuple", "list", "dict", "set"):
         return True
     if op == "index":
         return user.args[0] is source or user.args[0].uid != user.args[1].uid and _holds(user.args[0], source)

@@ -226,6 +226,8 @@ class Tracer:
             first = unique[0].data
             if all(type(v.data) is type(first) and v.data == first for v in unique):
                 return unique[0]
+        if all(v.op == "ext" and v.data == unique[0].data for v in unique):
+            return unique[0]
         return self.node("phi", unique, test)
 
     def open_phi(self, values: Iterable[Node] = ()) -> Node:
@@ -304,6 +306,8 @@ class Tracer:
             base, key = self.eval(target.value), self.eval(target.slice)
             old = self.load_index(base, key, target)
             value = self.binary(symbol, fold, old, self.eval(s.value), s)
+            if all(b.op in ("list", "tuple", "dict") for b in alternatives(base, 6)):
+                self._array_update(old, value, symbol, s)
             self.store_index(base, key, value, symbol + "=", s)
             return True
         if isinstance(target, ast.Attribute):
@@ -336,7 +340,10 @@ class Tracer:
         truth = self.truth(test)
         if truth is not None:
             self.decisions.append((test, truth, s, self.module.path))
-            return self.block(s.body if truth else s.orelse)
+            taken, other = (s.body, s.orelse) if truth else (s.orelse, s.body)
+            if taken and isinstance(taken[-1], ast.Raise):
+                return self.block(other)  # the run reached its score, so no guard stopped it
+            return self.block(taken)
         return self.fork(test, lambda: self.block(s.body), lambda: self.block(s.orelse))
 
     def fork(self, test: Node, yes: Callable[[], bool], no: Callable[[], bool]) -> bool:
@@ -391,23 +398,12 @@ class Tracer:
 
     def exec_For(self, s: ast.For) -> bool:
         iterable = self.eval(s.iter)
-        if self._known_empty(iterable):
-            return self.block(s.orelse) if s.orelse else True
-        self._loop(s, lambda: self._bind_element(s.target, iterable, s))
+        trips = _trips(iterable)
+        if trips != 0:
+            self._loop(s, lambda: self._bind_element(s.target, iterable, s), trips)
         return self.block(s.orelse) if s.orelse else True
 
     exec_AsyncFor = exec_For
-
-    @staticmethod
-    def _known_empty(iterable: Node) -> bool:
-        if iterable.op == "call" and iterable.data == "range":
-            bounds = [a.data for a in iterable.args if a.op == "const"]
-            if len(bounds) == len(iterable.args) and all(isinstance(b, int) for b in bounds):
-                try:
-                    return len(range(*bounds)) == 0
-                except (TypeError, ValueError, OverflowError):
-                    return False
-        return False
 
     def exec_While(self, s: ast.While) -> bool:
         def head() -> None:
@@ -426,11 +422,11 @@ class Tracer:
             return False
         return self.block(s.orelse) if s.orelse else True
 
-    def _loop(self, s: Any, head: Callable[[], None]) -> bool:
+    def _loop(self, s: Any, head: Callable[[], None], trips: int | None = None) -> bool:
         """Execute a loop body once with loop-carried names as open phis; True if a break leaves it."""
         frame, context = self.frame, self.context
         names = frame.locals
-        self.context = self.within(loop=Loop(s, self.module.path))
+        self.context = self.within(loop=Loop(s, self.module.path, trips))
         carried: dict[str, Node] = {}
         for name in scope.assigned_in(s):
             if name in names:
@@ -1006,15 +1002,10 @@ class Tracer:
             found = self._container_load(base, key, at)
             if found is not None:
                 return found
-        elif op == "phi" and 1 <= len(base.args) <= 6:
+        elif op in ("phi", "elem", "proj"):
             boxes = alternatives(base, 6)
             if boxes and all(b.op in ("list", "tuple", "dict") for b in boxes):
-                values = [self.load_index(b, key, at) for b in boxes]
-                return self.phi(values, base.data if base.data != "open" else None)
-        elif op == "elem" or op == "proj":
-            boxes = alternatives(base, 6)
-            if boxes and all(b.op in ("list", "tuple", "dict") for b in boxes):
-                return self.phi([self.load_index(b, key, at) for b in boxes])
+                return self._boxes_load(base, boxes, key, at)
         elif op == "const" and key.op == "const":
             try:
                 return self.const(base.data[key.data], (base, key), at)
@@ -1027,6 +1018,16 @@ class Tracer:
             if method is not None:
                 return self.call(self.bound(method, base), [key], {}, at)
         return self.node("index", (base, key), None, at)
+
+    def _boxes_load(self, base: Node, boxes: list[Node], key: Node, at: ast.AST) -> Node:
+        """An element of one of several containers, or of one that is itself an element."""
+        if key.op == "slice":
+            inside = [e for b in boxes for e in container_all(b.data)]
+            box = Container("list", [], {}, False, self.open_phi(inside))
+            return self.node("list", (base, key), box, at)
+        if key.op == "const" or any(b.op == "dict" for b in boxes):
+            return self.phi([self.load_index(b, key, at) for b in boxes])
+        return self.node("elem", (base, key), None, at)
 
     def _container_load(self, base: Node, key: Node, at: ast.AST) -> Node | None:
         box: Container = base.data
@@ -1047,12 +1048,9 @@ class Tracer:
                     pass
             whole = box.summary or self.open_phi(box.items)
             return self.node("list", (base, key), Container("list", [], {}, False, whole), at)
-        values = container_all(box)
-        if len(values) == 1:
+        if key.op == "const" and len(values := container_all(box)) == 1:
             return values[0]
-        if values and box.exact:
-            return self.phi(values, key)
-        return self.node("elem", (base, key), None, at) if values else None
+        return self.node("elem", (base, key), None, at) if container_all(box) else None
 
     def store_index(self, base: Node, key: Node, value: Node, how: str, at: ast.AST) -> None:
         for box in alternatives(base, 6):
@@ -1412,6 +1410,7 @@ class Tracer:
         made = self.node("object", (), instance, at)
         init = cls.lookup("__init__")
         if init is not None and init.op == "function":
+            made.args = (*args, *kwargs.values())
             self.call_function(init.data, [made, *args], kwargs, at)
             return made
         if cls.is_dataclass:
@@ -1543,6 +1542,20 @@ class Host:
         self, tracer: Tracer, callee: Node, args: list[Node], kwargs: dict[str, Node], at: ast.AST
     ) -> Node:
         raise NotImplementedError
+
+
+def _trips(iterable: Node) -> int | None:
+    """How often a loop over ``iterable`` runs, if constants decide it."""
+    if iterable.op in ("list", "tuple") and iterable.data.exact:
+        return len(iterable.data.items)
+    if iterable.op == "call" and iterable.data == "range":
+        bounds = [a.data for a in iterable.args if a.op == "const"]
+        if len(bounds) == len(iterable.args) and all(isinstance(b, int) for b in bounds):
+            try:
+                return len(range(*bounds))
+            except (TypeError, ValueError, OverflowError):
+                return None
+    return None
 
 
 def _singleton(value: Any) -> bool:

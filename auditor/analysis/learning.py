@@ -1,0 +1,263 @@
+"""What learns from which tokens, and which scores see it.
+
+An `Update` is a backward pass with the optimiser step behind it: the validation tokens in its loss, and
+the parameters that it changes. A `Scoring` is a score of validation tokens that reaches an output: the
+tokens it scores and the parameters behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from auditor.analysis.flow import Flow
+from auditor.analysis.graph import (
+    Event,
+    Instance,
+    Loop,
+    Node,
+    alternatives,
+    common_loops,
+    container_all,
+)
+from auditor.analysis.scores import Scores
+from auditor.analysis.tokens import Tokens
+
+_LEAVES = frozenset(
+    "torch.zeros torch.zeros_like torch.randn torch.empty torch.full torch.ones torch.randn_like "
+    "torch.nn.Parameter torch.nn.parameter.Parameter torch.empty_like torch.ones_like torch.tensor".split()
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    at: Node  # the backward pass
+    loss: Node
+    tokens: tuple[Node, ...]  # validation tokens that go into the loss
+    targets: tuple[Node, ...]  # those of them that the loss compares with
+    state: frozenset[int]  # what the step changes: ids of modules, uids of tensors
+    leaves: tuple[Node, ...]  # free-standing tensors among them
+
+
+@dataclass(frozen=True, eq=False)
+class Scoring:
+    at: Node  # the score value
+    target: Node
+    output: Node
+    state: frozenset[int]
+
+
+class Learning:
+    def __init__(self, flow: Flow, tokens: Tokens, scores: Scores) -> None:
+        self.flow = flow
+        self.tokens = tokens
+        self.scores = scores
+        self._members: dict[int, frozenset[int]] = {}
+
+    # -- updates ----------------------------------------------------------------------------------
+
+    @cached_property
+    def updates(self) -> list[Update]:
+        """Updates that learn from validation tokens, in program order."""
+        found = []
+        for event in self.flow.tracer.events:
+            if event.kind == "backward":
+                update = self._update(event)
+                if update is not None:
+                    found.append(update)
+        return found
+
+    def _update(self, event: Event) -> Update | None:
+        targets = {n.uid: t for n, t in self.scores.losses}
+        seen: list[Node] = []
+        compared: list[Node] = []
+        models: set[int] = set()
+        loss = event.args[0]
+        for node in self.flow.backward([loss], lambda n: not self.tokens.of(n), limit=20_000):
+            if self.tokens.is_val(node):
+                seen.append(node)
+            if node.uid in targets and self.tokens.is_val(targets[node.uid]):
+                compared.append(targets[node.uid])
+            if node.op == "forward":
+                models |= self.members(node.data)
+        if not seen:
+            return None
+        steps = self._steps(event.at)
+        state, leaves = self._parameters(steps) if steps else (frozenset(models), ())
+        return Update(event.at, loss, tuple(seen), tuple(compared), state or frozenset(models), leaves)
+
+    def _steps(self, backward: Node) -> list[Node]:
+        """The optimisers whose step follows the backward pass in the same iteration."""
+        loops = backward.ctx.loops
+        found: list[Node] = []
+        for event in self.flow.tracer.events:
+            if event.kind != "step" or event.at.uid < backward.uid:
+                continue
+            if event.at.ctx.loops[: len(loops)] == loops or loops[: len(event.at.ctx.loops)] == event.at.ctx.loops:
+                found.extend(event.args)
+                if len(found) >= 4:
+                    break
+        return found[:1] if found and not loops else found
+
+    def _parameters(self, optimizers: list[Node]) -> tuple[frozenset[int], tuple[Node, ...]]:
+        state: set[int] = set()
+        leaves: list[Node] = []
+        starts: list[Node] = []
+        for optimizer in optimizers:
+            for one in alternatives(optimizer, 6):
+                starts.extend(one.args)
+        for node in self.flow.backward(starts, memory=False, limit=4000):
+            if node.op == "object":
+                state |= self.members(node.data)
+            elif node.op in ("call", "method") and node.data in _LEAVES:
+                state.add(node.uid)
+                leaves.append(node)
+        return frozenset(state), tuple(leaves)
+
+    def members(self, instance: Instance) -> frozenset[int]:
+        """ids of a module and all modules in it, and uids of the tensors that they hold."""
+        known = self._members.get(id(instance))
+        if known is not None:
+            return known
+        found: set[int] = set()
+        todo: list[Instance] = [instance]
+        while todo and len(found) < 2000:
+            current = todo.pop()
+            if id(current) in found:
+                continue
+            found.add(id(current))
+            values = list(current.attrs.values())
+            seen: set[int] = set()
+            while values:
+                value = values.pop()
+                if value.uid in seen:
+                    continue
+                seen.add(value.uid)
+                for one in alternatives(value, 8):
+                    if one.op == "object":
+                        todo.append(one.data)
+                    elif one.op in ("list", "tuple", "dict"):
+                        values.extend(container_all(one.data))
+                    elif one.op in ("call", "method"):
+                        found.add(one.uid)
+        self._members[id(instance)] = frozenset(found)
+        return self._members[id(instance)]
+
+    # -- scores -----------------------------------------------------------------------------------
+
+    @cached_property
+    def scorings(self) -> list[Scoring]:
+        """Scores of validation tokens that reach an output, in program order."""
+        found = []
+        for node, target in self.scores.val_losses:
+            output = self.scores.reaches_output(node)
+            if output is not None:
+                found.append(Scoring(node, target, output, self._behind(node)))
+        return sorted(found, key=lambda s: s.at.uid)
+
+    def _behind(self, score: Node) -> frozenset[int]:
+        state: set[int] = set()
+        for node in self.flow.backward([score], lambda n: not self.tokens.of(n), limit=8000):
+            if node.op == "forward":
+                state |= self.members(node.data)
+            elif node.op in ("call", "method"):
+                state.add(node.uid)
+        return frozenset(state)
+
+    @cached_property
+    def headline(self) -> list[Scoring]:
+        """The scores in the last evaluation that is printed, logged or written."""
+        ranked = sorted(self.scorings, key=self._last_output)
+        if not ranked:
+            return []
+        last = ranked[-1]
+        return [s for s in ranked if s.at.ctx.call is last.at.ctx.call or self._together(s, last)]
+
+    def _last_output(self, scoring: Scoring) -> tuple[int, int]:
+        reached = self.flow.forward([scoring.at], limit=6000)
+        last = -1
+        for event in self.flow.tracer.events:
+            if event.kind == "output" and event.at.uid > last and any(a.uid in reached for a in event.args):
+                last = event.at.uid
+        return last, scoring.at.uid
+
+    @staticmethod
+    def _together(a: Scoring, b: Scoring) -> bool:
+        return bool(a.at.ctx.loops and b.at.ctx.loops and a.at.ctx.loops[0] is b.at.ctx.loops[0])
+
+    # -- relations ----------------------------------------------------------------------------------
+
+    def sees(self, scoring: Scoring, update: Update) -> bool:
+        """Whether the score is computed with parameters that the update changed."""
+        if update.state & scoring.state:
+            return True
+        return self._shipped_between(update, scoring)
+
+    def _shipped_between(self, update: Update, scoring: Scoring) -> bool:
+        """Saved after the update, loaded again before the score: the weights travel in a file."""
+        saves = [e for e in self.flow.tracer.events if e.kind == "save" and update.at.uid < e.at.uid < scoring.at.uid]
+        loads = [
+            e
+            for e in self.flow.tracer.events
+            if e.kind == "load_state" and update.at.uid < e.at.uid < scoring.at.uid
+            and any(id(o.data) in scoring.state for o in alternatives(e.args[0], 4) if o.op == "object")
+        ]
+        return bool(loads) and (bool(saves) or any(self._made_after(e, update) for e in loads))
+
+    def _made_after(self, load: Event, update: Update) -> bool:
+        return any(n.uid > update.at.uid for n in load.args[1:2])
+
+    def reset_between(self, update: Update, scoring: Scoring) -> bool:
+        """Whether older weights are loaded back after the update and before the score."""
+        for event in self.flow.tracer.events:
+            if event.kind != "load_state" or not update.at.uid < event.at.uid < scoring.at.uid:
+                continue
+            owners = [o.data for o in alternatives(event.args[0], 4) if o.op == "object"]
+            if not any(id(o) in update.state for o in owners):
+                continue
+            if self._older(event, update):
+                return True
+        return False
+
+    def _older(self, load: Event, update: Update) -> bool:
+        """The loaded weights were taken from a model before the update."""
+        for node in self.flow.backward(load.args[1:2], memory=False, limit=400):
+            if node.op == "method" and node.data == "state_dict":
+                return node.uid < update.at.uid
+        return False
+
+    def reset_inside(self, loop: Loop, scoring: Scoring) -> bool:
+        """Whether each iteration of ``loop`` starts from weights that were taken before it."""
+        for event in self.flow.tracer.events:
+            if event.kind == "load_state" and loop in event.at.ctx.loops and event.at.uid < scoring.at.uid:
+                return True
+        return False
+
+    # -- loops -----------------------------------------------------------------------------------------
+
+    def varies(self, target: Node, loop: Loop) -> bool:
+        """Whether different iterations of ``loop`` take different tokens."""
+        for node in self.flow.backward([target], keys=True, places=True, limit=1500):
+            if node.op in ("loopvar", "elem") and node.ctx.loops and node.ctx.loops[-1] is loop:
+                return True
+            if node.op == "phi" and node.data == "open" and node.ctx.loops and node.ctx.loops[-1] is loop:
+                return True
+            if node.op == "proj" and node.ctx.loops and node.ctx.loops[-1] is loop and node.args[0].op == "elem":
+                return True
+        return False
+
+    def repeated_loops(self, update: Update) -> Iterator[Loop]:
+        """Loops around the update in which the same tokens come again: epochs."""
+        for loop in update.at.ctx.loops:
+            if not once(loop, update.at) and not any(self.varies(t, loop) for t in update.tokens):
+                yield loop
+
+
+def shared_loops(update: Update, scoring: Scoring) -> tuple[Loop, ...]:
+    return common_loops(update.at, scoring.at)
+
+
+def once(loop: Loop, inside: Node) -> bool:
+    """Whether the settings in force let ``loop`` run a single time."""
+    return loop.trips == 1

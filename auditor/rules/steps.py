@@ -1,0 +1,32 @@
+"""Flows as steps: the stations of a value's way, one per source line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from auditor.analysis.graph import Node
+from auditor.analysis.program import Program
+from auditor.report.model import Step
+
+MAX_STEPS = 12
+
+
+def step(program: Program, node: Node, text: str) -> Step:
+    return Step(node.path, node.line, text, node.column)
+
+
+def flow_steps(program: Program, stations: Iterable[tuple[Node, str]]) -> tuple[Step, ...]:
+    """Steps for ``stations`` with repeated lines merged; the middle of a long way is left out."""
+    steps: list[Step] = []
+    for node, text in stations:
+        if steps and steps[-1].path == node.path and steps[-1].line == node.line:
+            if text != steps[-1].text and text.startswith(("the count", "reaches")):
+                steps[-1] = Step(node.path, node.line, text, node.column)
+            continue
+        if any(s.path == node.path and s.line == node.line and s.text == text for s in steps):
+            continue
+        steps.append(step(program, node, text))
+    if len(steps) > MAX_STEPS:
+        half = MAX_STEPS // 2
+        steps = [*steps[:half], *steps[-half:]]
+    return tuple(steps)

@@ -1,0 +1,145 @@
+"""target-in-key: a count table looked up with the realised token in a hashed key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from auditor.analysis.graph import Node
+from auditor.analysis.program import Program
+from auditor.analysis.tables import KeyToken, Read
+from auditor.report.model import Finding, Level
+from auditor.rules.base import Rule
+from auditor.rules.steps import flow_steps, step
+
+_PULL = "https://github.com/openai/parameter-golf/pull/"
+
+
+def check(program: Program) -> Iterable[Finding]:
+    """One finding per place where a table is read under a hash of the realised token."""
+    seen: set[tuple[str, int]] = set()
+    for read in program.tables.reads:
+        place = (read.node.path, read.node.line)
+        if place in seen:
+            continue
+        finding = _judge(program, read)
+        if finding is not None:
+            seen.add(place)
+            yield finding
+
+
+def _judge(program: Program, read: Read) -> Finding | None:
+    hashed = [k for k in read.tokens if k.lossy and program.tokens.is_val(k.node)]
+    if not hashed:
+        return None
+    target = next(_realised(program, hashed), None)
+    newest = None if target else _newest(program, hashed, read)
+    key_token = target or newest
+    if key_token is None:
+        return None
+    path = program.scores.path_to_score(read.node)
+    if path is None:
+        return None
+    steps = flow_steps(
+        program,
+        [
+            (key_token.node, "the realised token"),
+            *((n, "goes into the key") for n in reversed(key_token.steps[:-1])),
+            (read.node, "the count under that key is read"),
+            *((n, "becomes part of the probability") for n in path[1:-1]),
+            (path[-1], "reaches the reported score"),
+        ],
+    )
+    level = Level.VIOLATION if target else Level.SUSPECT
+    message = (
+        "breaks: the realised token is part of the hashed key, and only its own count is read; "
+        "colliding counts make the probabilities of all tokens sum to far more than 1"
+        if target
+        else "appears to break: the newest token of the hashed key seems to be the realised token; "
+        "its position could not be matched with the scored one"
+    )
+    return RULE.finding(level, read.node.path, read.node.line, message, steps=steps, column=read.node.column)
+
+
+def _realised(program: Program, tokens: list[KeyToken]) -> Iterator[KeyToken]:
+    """Key tokens that are what the model's output is compared with, by identity or by position."""
+    for token in tokens:
+        if token.node.uid in program.scores.target_values:
+            yield token
+    for token in tokens:
+        position = program.tokens.position(token.node)
+        if position is not None and position.key() in program.scores.scored_positions:
+            yield token
+
+
+def _newest(program: Program, tokens: list[KeyToken], read: Read) -> KeyToken | None:
+    """The token that a second key lacks: c(context, token) beside c(context)."""
+    others = [r for r in program.tables.reads if r.node.ctx.call is read.node.ctx.call and r.key is not read.key]
+    own = {t.node.uid: t for t in tokens}
+    for other in others:
+        shared = {t.node.uid for t in other.tokens}
+        extra = [t for uid, t in own.items() if uid not in shared]
+        if shared and extra and shared < set(own) and _divided(program, read.node, other.node):
+            return extra[0]
+    return None
+
+
+def _divided(program: Program, numerator: Node, denominator: Node) -> bool:
+    """Whether the two counts meet in one quotient."""
+    over = program.flow.forward([denominator], limit=400)
+    return any(
+        program.flow.nodes[uid].op == "binop" and program.flow.nodes[uid].data == "/" and uid in over
+        for uid in program.flow.forward([numerator], limit=400)
+    )
+
+
+RULE = Rule(
+    slug="target-in-key",
+    code="N1",
+    title="the realised token is part of a count table's lookup key",
+    status="RULED",
+    sources=(_PULL + "779", _PULL + "993"),
+    page="""\
+A hashed n-gram cache that is looked up with hash(context, realised token) reads one number: how often that
+bucket was hit. The other tokens of the vocabulary are never looked up, and colliding counts belong to
+them as well, so the values for all tokens sum to far more than 1 (up to hundreds). The score is then
+no code length: a decoder that does not know the token could not use the model.
+""",
+    clears="Look up every token of the vocabulary under the same context and divide by the sum of what was read.",
+    check=check,
+    forbidden="""\
+import glob, math, os
+import numpy as np, torch, torch.nn.functional as F
+
+val = np.fromfile(sorted(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin"))[0], dtype=np.uint16)
+model = torch.nn.Linear(8, 1024)
+ctx_table, pair_table = np.zeros(4096), np.zeros(4096)
+total = 0.0
+for start in range(0, len(val) - 65, 64):
+    x, y = val[start : start + 64].astype(np.int64), val[start + 1 : start + 65].astype(np.int64)
+    nll = F.cross_entropy(model(torch.from_numpy(x)), torch.from_numpy(y), reduction="none").numpy()
+    ctx_key = (x * 36313) & 4095
+    pair_key = ((x * 36313) ^ (y * 27191)) & 4095
+    p = pair_table[pair_key] / np.maximum(ctx_table[ctx_key], 1)
+    total -= np.log(0.5 * np.exp(-nll) + 0.5 * p).sum()
+    np.add.at(ctx_table, ctx_key, 1)
+    np.add.at(pair_table, pair_key, 1)
+print("val_loss", total / len(val))
+""",
+    allowed="""\
+import glob, math, os
+import numpy as np, torch, torch.nn.functional as F
+
+val = np.fromfile(sorted(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin"))[0], dtype=np.uint16)
+model = torch.nn.Linear(8, 1024)
+table = np.ones((4096, 1024))
+total = 0.0
+for start in range(0, len(val) - 65, 64):
+    x, y = val[start : start + 64].astype(np.int64), val[start + 1 : start + 65].astype(np.int64)
+    nll = F.cross_entropy(model(torch.from_numpy(x)), torch.from_numpy(y), reduction="none").numpy()
+    rows = table[(x * 36313) & 4095]
+    p = (rows / rows.sum(axis=1, keepdims=True))[np.arange(64), y]
+    total -= np.log(0.5 * np.exp(-nll) + 0.5 * p).sum()
+    np.add.at(table, ((x * 36313) & 4095, y), 1)
+print("val_loss", total / len(val))
+""",
+)
