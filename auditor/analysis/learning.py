@@ -39,6 +39,11 @@ class Update:
     state: frozenset[int]  # what the step changes: ids of modules, uids of tensors
     leaves: tuple[Node, ...]  # free-standing tensors among them
 
+    @property
+    def free_standing(self) -> bool:
+        """Whether all that the step changes are tensors of no model: per-window parameters."""
+        return bool(self.leaves) and self.state == frozenset(n.uid for n in self.leaves)
+
 
 @dataclass(frozen=True, eq=False)
 class Scoring:

@@ -1,0 +1,144 @@
+"""Before or after: how an update and a score of the same tokens stand to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from auditor.analysis.graph import Loop, Node, Store, common_loops
+from auditor.analysis.learning import Scoring, Update, once, shared_loops
+from auditor.analysis.program import Program
+from auditor.analysis.tables import Read
+
+
+class Order(Enum):
+    WHOLE_PASS = "the updates run over the tokens first, the score comes afterwards"
+    SECOND_PASS = "the tokens were scored, learned from, and are scored again"
+    EPOCHS = "the tokens come again in each epoch, so later scores have learned from them"
+    SAME_STEP = "in each iteration the update comes before the score of the same tokens"
+
+
+@dataclass(frozen=True)
+class Ordering:
+    update: Update
+    scoring: Scoring
+    order: Order
+    loop: Loop | None = None
+
+
+def orderings(program: Program) -> Iterator[Ordering]:
+    """Each update that a headline score has learned from too early, once."""
+    learning = program.learning
+    for update in learning.updates:
+        for scoring in learning.headline:
+            found = _ordering(program, update, scoring)
+            if found is not None:
+                yield found
+                break
+
+
+def _ordering(program: Program, update: Update, scoring: Scoring) -> Ordering | None:
+    learning = program.learning
+    if not learning.sees(scoring, update):
+        return None
+    shared = shared_loops(update, scoring)
+    if not shared:
+        if update.at.uid > scoring.at.uid or learning.reset_between(update, scoring):
+            return None
+        second = any(_scored_first(program, update, s) for s in learning.scorings if s is not scoring)
+        return Ordering(update, scoring, Order.SECOND_PASS if second else Order.WHOLE_PASS)
+    for loop in shared:
+        if once(loop, update.at) or learning.varies(scoring.target, loop):
+            continue
+        if learning.reset_inside(loop, scoring) or _first_only(scoring, loop):
+            return None
+        return Ordering(update, scoring, Order.EPOCHS, loop)
+    if update.at.uid < scoring.at.uid and _same_tokens(program, update, scoring):
+        return Ordering(update, scoring, Order.SAME_STEP, shared[-1])
+    return None
+
+
+def _scored_first(program: Program, update: Update, earlier: Scoring) -> bool:
+    """Whether ``earlier`` scored the update's tokens before it, iteration by iteration."""
+    if earlier.at.uid > update.at.uid or not shared_loops(update, earlier):
+        return False
+    own = {n.uid for n in program.flow.backward([update.loss], memory=False, limit=400)}
+    return earlier.at.uid not in own
+
+
+def _first_only(scoring: Scoring, loop: Loop) -> bool:
+    """The score counts in the first iteration of ``loop`` only: ``if epoch == 0``."""
+    for branch in scoring.at.ctx.branches:
+        test = branch.test
+        if test.op != "compare" or test.data not in ("==", "<") or not branch.taken:
+            continue
+        counter, bound = test.args
+        if counter.op == "loopvar" and counter.ctx.loops and counter.ctx.loops[-1] is loop:
+            first = {"==": 0, "<": 1}[test.data]
+            if bound.op == "const" and bound.data == first:
+                return True
+    return False
+
+
+def _same_tokens(program: Program, update: Update, scoring: Scoring) -> bool:
+    """Whether the update learned from what is scored next, as far as identity or position show."""
+    tokens = program.tokens
+    if any(t.uid == scoring.target.uid for t in update.tokens):
+        return True
+    keys = {tokens.key(t) for t in update.tokens}
+    if tokens.key(scoring.target) in keys:
+        return True
+    place = tokens.position(scoring.target)
+    places = [tokens.position(t) for t in update.targets or update.tokens]
+    return place is not None and any(p is not None and p.key() == place.key() for p in places)
+
+
+def depends_on_unknown_setting(program: Program, node: Node) -> bool:
+    """Whether a branch around ``node`` hangs on a setting whose value is not known."""
+    for branch in node.ctx.branches:
+        for part in program.flow.backward([branch.test], memory=False, limit=200):
+            if part.op == "env" and part.data not in ("RANK", "LOCAL_RANK"):
+                return True
+    return False
+
+
+@dataclass(frozen=True)
+class Fill:
+    """A table that already counts the tokens it is read for."""
+
+    store: Store
+    read: Read
+    order: Order
+
+
+def early_fills(program: Program) -> Iterator[Fill]:
+    """Tables of validation tokens that are filled before the reads which score those tokens."""
+    done: set[int] = set()
+    for read in program.tables.reads:
+        if not any(program.tokens.is_val(t.node) for t in read.tokens):
+            continue
+        for root in program.flow.roots(read.base):
+            stores = [
+                s
+                for s in program.tables.counting.get(root.uid, ())
+                if s.key is not None and any(program.tokens.is_val(t.node) for t in program.tables.key_tokens(s.key))
+            ]
+            fill = _early(program, stores, read)
+            if fill is None or fill.store.at.line in done or program.scores.path_to_score(read.node) is None:
+                continue
+            done.add(fill.store.at.line)
+            yield fill
+
+
+def _early(program: Program, stores: list[Store], read: Read) -> Fill | None:
+    together = [s for s in stores if common_loops(s.at, read.node)]
+    for store in together:
+        if store.at.uid < read.node.uid and store.key is not None:
+            if program.tokens.key(store.key) == program.tokens.key(read.key):
+                return Fill(store, read, Order.SAME_STEP)
+    before = [s for s in stores if s.at.uid < read.node.uid]
+    if before and not together:
+        scored = any(s.at.uid < before[0].at.uid for s in program.learning.scorings)
+        return Fill(before[0], read, Order.SECOND_PASS if scored else Order.WHOLE_PASS)
+    return None
