@@ -26,8 +26,12 @@ from auditor.analysis.tokens import Tokens
 
 _LEAVES = frozenset(
     "torch.zeros torch.zeros_like torch.randn torch.empty torch.full torch.ones torch.randn_like "
-    "torch.nn.Parameter torch.nn.parameter.Parameter torch.empty_like torch.ones_like torch.tensor".split()
+    "torch.nn.Parameter torch.nn.parameter.Parameter torch.empty_like torch.ones_like torch.tensor "
+    "new_zeros new_ones new_full new_empty".split()
 )
+
+_WEIGHTS = frozenset("state_dict parameters named_parameters named_modules modules buffers named_buffers".split())
+_FILE_READS = frozenset("load load_file safe_open read read_bytes frombuffer".split())
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +96,31 @@ class Learning:
         state, leaves = self._parameters(steps) if steps else (frozenset(models), ())
         return Update(event.at, loss, tuple(seen), tuple(compared), state or frozenset(models), leaves)
 
+    def is_training(self, update: Update) -> bool:
+        """Whether the weights that are evaluated come from this update, with no training before it.
+
+        Test-time training adapts what was trained on other data, or loaded from a file.
+        """
+        if update.free_standing or not any(self.sees(s, update) and not self.reset_between(update, s) for s in self.headline):
+            return False
+        models = self._behind(update.loss)
+        learned = {u.at.uid for u in self.updates}
+        for event in self.flow.tracer.events:
+            if event.at.uid >= update.at.uid:
+                break
+            if event.kind == "backward" and event.at.uid not in learned and self._behind(event.args[0]) & models:
+                return False
+            if event.kind == "load_state" and self.from_file(event):
+                return False
+        return True
+
+    def from_file(self, load: Event) -> bool:
+        """Whether the loaded weights were read from a file."""
+        return any(
+            n.op in ("call", "method") and isinstance(n.data, str) and n.data.rpartition(".")[2] in _FILE_READS
+            for n in self.flow.backward(load.args[1:2], limit=2000)
+        )
+
     def _steps(self, backward: Node) -> list[Node]:
         """The optimisers whose step follows the backward pass in the same iteration."""
         loops = backward.ctx.loops
@@ -117,8 +146,15 @@ class Learning:
                 state |= self.members(node.data)
             elif node.op in ("call", "method") and node.data in _LEAVES:
                 state.add(node.uid)
-                leaves.append(node)
+                if node.uid not in self._owned:
+                    leaves.append(node)
         return frozenset(state), tuple(leaves)
+
+    @cached_property
+    def _owned(self) -> frozenset[int]:
+        """uids of the tensors that some module holds."""
+        modules = [n.data for n in self.flow.nodes if n.op == "object" and n.data.is_model]
+        return frozenset().union(*(self.members(m) for m in modules))
 
     def members(self, instance: Instance) -> frozenset[int]:
         """ids of a module and all modules in it, and uids of the tensors that they hold."""
@@ -173,23 +209,17 @@ class Learning:
     @cached_property
     def headline(self) -> list[Scoring]:
         """The scores in the last evaluation that is printed, logged or written."""
-        ranked = sorted(self.scorings, key=self._last_output)
-        if not ranked:
-            return []
-        last = ranked[-1]
-        return [s for s in ranked if s.at.ctx.call is last.at.ctx.call or self._together(s, last)]
+        reached = [(self._last_output(s), s) for s in self.scorings]
+        last = max((uid for uid, _ in reached), default=-1)
+        return [s for uid, s in reached if uid == last]
 
-    def _last_output(self, scoring: Scoring) -> tuple[int, int]:
+    def _last_output(self, scoring: Scoring) -> int:
         reached = self.flow.forward([scoring.at], limit=6000)
         last = -1
         for event in self.flow.tracer.events:
             if event.kind == "output" and event.at.uid > last and any(a.uid in reached for a in event.args):
                 last = event.at.uid
-        return last, scoring.at.uid
-
-    @staticmethod
-    def _together(a: Scoring, b: Scoring) -> bool:
-        return bool(a.at.ctx.loops and b.at.ctx.loops and a.at.ctx.loops[0] is b.at.ctx.loops[0])
+        return last
 
     # -- relations ----------------------------------------------------------------------------------
 
@@ -201,17 +231,28 @@ class Learning:
 
     def _shipped_between(self, update: Update, scoring: Scoring) -> bool:
         """Saved after the update, loaded again before the score: the weights travel in a file."""
-        saves = [e for e in self.flow.tracer.events if e.kind == "save" and update.at.uid < e.at.uid < scoring.at.uid]
+        between = [e for e in self.flow.tracer.events if update.at.uid < e.at.uid < scoring.at.uid]
         loads = [
             e
-            for e in self.flow.tracer.events
-            if e.kind == "load_state" and update.at.uid < e.at.uid < scoring.at.uid
-            and any(id(o.data) in scoring.state for o in alternatives(e.args[0], 4) if o.op == "object")
+            for e in between
+            if e.kind == "load_state"
+            and any(self.members(o.data) & scoring.state for o in alternatives(e.args[0], 4) if o.op == "object")
         ]
-        return bool(loads) and (bool(saves) or any(self._made_after(e, update) for e in loads))
+        if not loads:
+            return False
+        saved = any(e.kind == "save" and self._holds(e.args, update) for e in between)
+        return any((saved and self.from_file(e)) or self._holds(e.args[1:2], update) for e in loads)
 
-    def _made_after(self, load: Event, update: Update) -> bool:
-        return any(n.uid > update.at.uid for n in load.args[1:2])
+    def _holds(self, values: tuple[Node, ...], update: Update) -> bool:
+        """Whether the values are made, after the update, from what it changed."""
+        for node in self.flow.backward(values, limit=3000):
+            if node.uid in update.state:
+                return True
+            if node.op == "method" and node.data in _WEIGHTS and node.uid > update.at.uid:
+                owners = [o.data for o in alternatives(node.args[0], 4) if o.op == "object"]
+                if any(self.members(o) & update.state for o in owners):
+                    return True
+        return False
 
     def reset_between(self, update: Update, scoring: Scoring) -> bool:
         """Whether older weights are loaded back after the update and before the score."""

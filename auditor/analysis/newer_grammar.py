@@ -17,7 +17,9 @@ import libcst as cst
 MARKER = "__fstring__"
 _SECONDS = 60
 # Deep nesting overflows the stack of libcst's native parser and ends the process: it gets its own.
-_CHILD = "import sys; sys.path[:] = {path!r}; from auditor.analysis import newer_grammar as n; n.main()"
+_CHILD = (
+    "import sys; sys.path[:] = {path!r}; from auditor.analysis import newer_grammar as n; n.main()"
+)
 _NOT_PYTHON = 3
 
 
@@ -83,7 +85,9 @@ class _Rewriter(cst.CSTTransformer):
     def leave_ConcatenatedString(
         self, original_node: cst.ConcatenatedString, updated_node: cst.ConcatenatedString
     ) -> cst.BaseExpression:
-        newer = any(isinstance(p, cst.FormattedString) and _is_newer(p) for p in _flat(original_node))
+        newer = any(
+            isinstance(p, cst.FormattedString) and _is_newer(p) for p in _flat(original_node)
+        )
         return _call(original_node) if newer else original_node
 
     def leave_FunctionDef(
@@ -91,7 +95,9 @@ class _Rewriter(cst.CSTTransformer):
     ) -> cst.FunctionDef:
         return updated_node.with_changes(type_parameters=None)
 
-    def leave_ClassDef(self, original_node: cst.ClassDef, updated_node: cst.ClassDef) -> cst.ClassDef:
+    def leave_ClassDef(
+        self, original_node: cst.ClassDef, updated_node: cst.ClassDef
+    ) -> cst.ClassDef:
         return updated_node.with_changes(type_parameters=None)
 
     def leave_TypeAlias(
@@ -124,7 +130,7 @@ def _is_newer(node: cst.FormattedString) -> bool:
 
 
 def _call(node: cst.BaseExpression) -> cst.BaseExpression:
-    """``MARKER(...)`` with a string for each text and a tuple for each expression, line for line."""
+    """``MARKER(...)``: a string for each text, a tuple for each expression, line for line."""
     pieces = _Pieces()
     for part in _flat(node):
         if isinstance(part, cst.FormattedString):
@@ -153,8 +159,11 @@ class _Pieces:
                 self._expression(part, raw)
 
     def _expression(self, part: cst.FormattedStringExpression, raw: bool) -> None:
-        before, after = _newlines(part.whitespace_before_expression), _newlines(part.whitespace_after_expression)
-        inner = part.expression.visit(_Rewriter())
+        before, after = (
+            _newlines(part.whitespace_before_expression),
+            _newlines(part.whitespace_after_expression),
+        )
+        inner = cst.ensure_type(part.expression.visit(_Rewriter()), cst.BaseExpression)
         if part.equal is not None:
             self.add(repr(_code(part.expression) + "="), 0)
         self.text += "(" + "\n" * before + f"({_code(inner)})" + "\n" * after

@@ -122,7 +122,7 @@ def early_fills(program: Program) -> Iterator[Fill]:
             stores = [
                 s
                 for s in program.tables.counting.get(root.uid, ())
-                if s.key is not None and any(program.tokens.is_val(t.node) for t in program.tables.key_tokens(s.key))
+                if any(program.tokens.is_val(t.node) for t in program.tables.counted(s))
             ]
             fill = _early(program, stores, read)
             if fill is None or fill.store.at.line in done or program.scores.path_to_score(read.node) is None:

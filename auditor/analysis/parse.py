@@ -114,7 +114,11 @@ def _too_deep(tree: ast.Module) -> bool:
         if depth > MAX_DEPTH:
             return True
         for child in ast.iter_child_nodes(statement):
-            if isinstance(child, ast.expr) and _is_long(child) and depth + _depth(child) > MAX_DEPTH:
+            if (
+                isinstance(child, ast.expr)
+                and _is_long(child)
+                and depth + _depth(child) > MAX_DEPTH
+            ):
                 return True
     return False
 

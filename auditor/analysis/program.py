@@ -5,21 +5,23 @@ from __future__ import annotations
 import ast
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
 from auditor.analysis import library
 from auditor.analysis.flow import Flow
-from auditor.analysis.graph import Node
+from auditor.analysis.gold import Gold
+from auditor.analysis.graph import Node, walk
 from auditor.analysis.learning import Learning
+from auditor.analysis.logproof import LogProof
 from auditor.analysis.scores import Scores
 from auditor.analysis.tables import Tables
 from auditor.analysis.tokens import Tokens
 from auditor.analysis.tracer import AnalysisLimit, Host, Module, Tracer
 from auditor.report.model import SettingInForce
-from auditor.submission.model import Problem, SourceFile, Submission
+from auditor.submission.model import Claim, Problem, SourceFile, Submission
 
 __all__ = ["AnalysisLimit", "Program"]
 
@@ -65,6 +67,10 @@ class Program:
         return Tables(self.flow, self.tokens)
 
     @cached_property
+    def gold(self) -> Gold:
+        return Gold(self.flow, self.tokens, self.scores, self.tables)
+
+    @cached_property
     def sources(self) -> dict[str, SourceFile]:
         return self.submission._by_path()
 
@@ -108,8 +114,25 @@ def with_deep_stack(work: Callable[[], T]) -> T:
     return result
 
 
+class _Refuted(Exception):
+    """The logs prove that a claimed setting was not in force."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
 def _trace(submission: Submission) -> Program:
-    host = SubmissionHost(submission)
+    refuted: set[str] = set()
+    while True:
+        host = SubmissionHost(submission, refuted)
+        try:
+            return _traced(submission, host)
+        except _Refuted as claim:
+            refuted.add(claim.name)
+
+
+def _traced(submission: Submission, host: SubmissionHost) -> Program:
     tracer = Tracer(host)
     host.tracer = tracer
     entry = host.module("__main__", submission.entry)
@@ -132,16 +155,19 @@ def _trace(submission: Submission) -> Program:
 class SubmissionHost(Host):
     """Imports from the submission only, and settings from its own evidence."""
 
-    def __init__(self, submission: Submission) -> None:
+    def __init__(self, submission: Submission, refuted: Collection[str] = ()) -> None:
         from auditor.submission.settings import Settings
 
         self.submission = submission
+        self.refuted = refuted
         self.claims = Settings.of(submission)
         self.modules: dict[str, Module] = {}
         self.problems: list[Problem] = []
         self.settings: dict[str, SettingInForce] = {}
         self.assigned: dict[str, Node] = {}
         self.executed: set[str] = set()
+        self.trees: dict[str, ast.Module] = {}
+        self.proof = LogProof(submission.logs)
         self.tracer: Tracer
 
     def module(self, name: str, source: SourceFile) -> Module:
@@ -155,7 +181,8 @@ class SubmissionHost(Host):
 
         self.executed.add(source.path)
         try:
-            return parse(source)
+            tree = self.trees[source.path] = parse(source)
+            return tree
         except Unparseable as error:
             self.problems.append(error.problem)
             return None
@@ -216,7 +243,7 @@ class SubmissionHost(Host):
         text = None
         if default is not None and default.op == "const" and default.data is not None:
             text = str(default.data)
-        value, claim = self.claims.lookup(name, text)
+        value, claim = self._claim(name, text)
         origin = tracer.node("env", (), name, at)
         known = claim is not None or value is not None
         read_at = f"{tracer.module.path}:{getattr(at, 'lineno', 1)}"
@@ -244,8 +271,28 @@ class SubmissionHost(Host):
     def has_env(self, name: str) -> bool | None:
         if name in self.assigned or name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
             return True
-        _, claim = self.claims.lookup(name, None)
+        _, claim = self._claim(name, None)
         return True if claim is not None else None
+
+    def ran_anyway(
+        self, tracer: Tracer, test: Node, taken: Sequence[ast.stmt], other: Sequence[ast.stmt]
+    ) -> bool:
+        """Whether the logs prove that the ``other`` block ran, which the settings seem to skip."""
+        tree = self.trees.get(tracer.module.path)
+        if tree is None or not self.proof.ran(tree, other) or self.proof.ran(tree, taken):
+            return False
+        names = {n.data for n in walk([test]) if n.op == "env"}
+        claims = {name: self._claim(name, None)[1] for name in names}
+        if not names or any(c is not None and c.kind == "log" for c in claims.values()):
+            return False
+        for name, claim in claims.items():
+            if claim is not None:
+                raise _Refuted(name)  # traced again with what the code says by itself
+        return True
+
+    def _claim(self, name: str, default: str | None) -> tuple[str | None, Claim | None]:
+        value, claim = self.claims.lookup(name, default)
+        return (default, None) if claim is not None and name in self.refuted else (value, claim)
 
     def set_env(self, key: Node, value: Node) -> None:
         if key.op == "const" and isinstance(key.data, str):

@@ -106,7 +106,7 @@ class Scores:
 
     def path_to_score(self, start: Node, blocked: frozenset[int] = frozenset()) -> list[Node] | None:
         """The chain of values from ``start`` as a probability through a log to an output, if any."""
-        before = self.flow.forward([start], lambda s, u: u.uid not in blocked and _as_value(s, u), limit=6000)
+        before = self.flow.forward([start], lambda s, u: u.uid not in blocked and as_value(s, u), limit=6000)
         logs = [self.flow.nodes[u] for u in before if self.flow.nodes[u].op in ("call", "method")]
         for log in sorted((n for n in logs if last_name(n) in _LOGS), key=lambda n: n.uid):
             after = self.reaches_output(log)
@@ -116,7 +116,7 @@ class Scores:
         return None
 
     def reaches_output(self, start: Node) -> Node | None:
-        reached = self.flow.forward([start], _as_value, limit=6000)
+        reached = self.flow.forward([start], as_value, limit=6000)
         for uid in reached:
             if uid in self.outputs:
                 return self.flow.nodes[uid]
@@ -129,7 +129,7 @@ def _chain(reached: dict[int, Node | None], node: Node, nodes: list[Node]) -> li
     return path_to(reached, node, nodes)
 
 
-def _as_value(source: Node, user: Node) -> bool:
+def as_value(source: Node, user: Node) -> bool:
     """Whether ``user``'s value is computed from ``source``'s, not merely chosen by it."""
     if is_place(source, user):
         return False

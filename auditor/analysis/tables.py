@@ -65,14 +65,19 @@ class Tables:
                 return False
             if store.how in ("=", "copy_", "setdefault") and not self._accumulates(store):
                 return False
-            return any(True for _ in self.key_tokens(store.key))
-        if "=" in store.how or store.how.endswith("_"):
-            return any(
-                n.op in ("call", "method") and last_name(n) in _COUNTS
-                and any(True for a in n.args for _ in self.key_tokens(a))
-                for n in self.flow.backward([store.value], memory=False, limit=40)
-            )
-        return False
+        elif not ("=" in store.how or store.how.endswith("_")):
+            return False
+        return any(True for _ in self.counted(store))
+
+    def counted(self, store: Store) -> Iterator[KeyToken]:
+        """The tokens that an update counts, by its key or through a histogram of keys."""
+        if store.key is not None:
+            yield from self.key_tokens(store.key)
+            return
+        for node in self.flow.backward([store.value], memory=False, limit=40):
+            if node.op in ("call", "method") and last_name(node) in _COUNTS:
+                for arg in node.args:
+                    yield from self.key_tokens(arg)
 
     def _accumulates(self, store: Store) -> bool:
         """``t[k] = t[k] + 1``: the stored value is made from what was there."""
@@ -100,8 +105,6 @@ class Tables:
                 continue
             if node.op in ("call", "method") and last_name(node) in _READERS | {"argmax", "topk", "argsort", "len", "multinomial"}:
                 continue
-            if node.op == "index" and node.uid in self._table_bases(node):
-                continue
             deeper = lossy or (node.op == "binop" and node.data in _LOSSY_OPS)
             deeper = deeper or (node.op in ("call", "method") and last_name(node).rstrip("_") in _LOSSY_CALLS)
             trail = (*steps, node) if len(steps) < 12 else steps
@@ -114,8 +117,23 @@ class Tables:
                         mixed = deeper or how.startswith(("^", "%", "&")) or how in ("bitwise_xor_", "remainder_")
                         todo.append((store.value, mixed, trail))
 
-    def _table_bases(self, node: Node) -> frozenset[int]:
-        return frozenset()
+    def candidates(self, key: Node) -> Node | None:
+        """The enumeration (``arange(V)``) that is hashed into a key, if there is one."""
+        todo = [(key, False)]
+        seen: set[int] = set()
+        while todo and len(seen) < 200:
+            node, hashed = todo.pop()
+            if node.uid in seen or self.tokens.of(node):
+                continue
+            seen.add(node.uid)
+            if node.op == "call" and node.data in ("torch.arange", "numpy.arange"):
+                if hashed:
+                    return node
+                continue
+            hashed = hashed or (node.op == "binop" and node.data in _LOSSY_OPS)
+            sources = node.args[:1] if node.op in ("index", "method") else _inputs(node)
+            todo.extend((s, hashed) for s in sources if node.op not in ("const", "ext", "slice"))
+        return None
 
     @cached_property
     def reads(self) -> list[Read]:

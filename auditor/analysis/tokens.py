@@ -99,9 +99,13 @@ class Tokens:
         """uid -> the streams whose elements the value holds unchanged."""
         kinds: dict[int, set[str]] = {}
         for kind, starts in self._reads().items():
-            for uid in self.flow.forward(starts, _keeps):
+            for uid in self.flow.forward(starts, keeps):
                 kinds.setdefault(uid, set()).add(kind)
         return {uid: frozenset(names) for uid, names in kinds.items()}
+
+    def val_reads(self) -> list[Node]:
+        """Where the validation stream is read from its files."""
+        return self._reads()["val"]
 
     def _reads(self) -> dict[str, list[Node]]:
         found: dict[str, list[Node]] = {"val": [], "train": []}
@@ -404,7 +408,7 @@ def _is_filter(key: Node) -> bool:
     return False
 
 
-def _keeps(source: Node, user: Node) -> bool:
+def keeps(source: Node, user: Node) -> bool:
     """Whether ``user`` holds elements of ``source`` unchanged."""
     op = user.op
     if is_place(source, user):

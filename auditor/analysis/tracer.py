@@ -343,6 +343,8 @@ class Tracer:
             taken, other = (s.body, s.orelse) if truth else (s.orelse, s.body)
             if taken and isinstance(taken[-1], ast.Raise):
                 return self.block(other)  # the run reached its score, so no guard stopped it
+            if other and self.host.ran_anyway(self, test, taken, other):
+                return self.block(other)
             return self.block(taken)
         return self.fork(test, lambda: self.block(s.body), lambda: self.block(s.orelse))
 
@@ -1082,6 +1084,8 @@ class Tracer:
         assert box.summary is not None
         if not any(value is a for a in box.summary.args):
             box.summary.args.append(value)
+        marker = self.node("event", (), "store")  # rules ask which test an element was replaced under
+        self.stores.setdefault(owner.uid, []).append(Store(owner, key, value, "=", marker))
 
     def eval_Attribute(self, e: ast.Attribute) -> Node:
         return self.load_attr(self.eval(e.value), e.attr, e)
@@ -1523,6 +1527,11 @@ class Host:
         raise NotImplementedError
 
     def has_env(self, name: str) -> bool | None:
+        raise NotImplementedError
+
+    def ran_anyway(
+        self, tracer: Tracer, test: Node, taken: Sequence[ast.stmt], other: Sequence[ast.stmt]
+    ) -> bool:
         raise NotImplementedError
 
     def set_env(self, key: Node, value: Node) -> None:

@@ -101,6 +101,7 @@ class SubmissionReport:
     problems: tuple[Problem, ...] = ()
     revision: str | None = None
     sources: Mapping[str, str] = field(default_factory=dict)  # path -> text, for code frames only
+    given: str = ""  # the input that led here, as the user named it
 
     @property
     def verdict(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from auditor.rules import (
+    oracle_selection,
     prequant_ttt,
     rescored_epoch,
     target_in_key,
@@ -17,4 +18,5 @@ RULES: tuple[Rule, ...] = (
     rescored_epoch.RULE,
     prequant_ttt.RULE,
     two_pass.RULE,
+    oracle_selection.RULE,
 )

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from auditor.analysis.graph import Node
+from auditor.analysis.graph import Call, Node
 from auditor.analysis.program import Program
 from auditor.report.model import Step
 
 MAX_STEPS = 12
+
+
+def call_site(node: Node, beside: Node) -> tuple[str, int]:
+    """Path and line of the call that leads to ``node`` from the code that ``beside`` also runs in."""
+    shared = {id(call) for call in _chain(beside.ctx.call)}
+    place = (node.path, node.line)
+    for call in _chain(node.ctx.call):
+        if id(call) in shared or call.at is None:
+            break
+        place = (call.path, getattr(call.at, "lineno", node.line))
+    return place
+
+
+def _chain(call: Call | None) -> Iterator[Call]:
+    """The call and those around it, innermost first."""
+    while call is not None:
+        yield call
+        call = call.parent
 
 
 def step(program: Program, node: Node, text: str) -> Step:

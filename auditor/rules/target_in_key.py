@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from auditor.analysis.graph import Node
 from auditor.analysis.program import Program
+from auditor.analysis.scores import last_name
 from auditor.analysis.tables import KeyToken, Read
 from auditor.report.model import Finding, Level
 from auditor.rules.base import Rule
@@ -21,7 +22,7 @@ def check(program: Program) -> Iterable[Finding]:
         place = (read.node.path, read.node.line)
         if place in seen:
             continue
-        finding = _judge(program, read)
+        finding = _judge(program, read) or _unnormalised(program, read)
         if finding is not None:
             seen.add(place)
             yield finding
@@ -58,6 +59,49 @@ def _judge(program: Program, read: Read) -> Finding | None:
         "its position could not be matched with the scored one"
     )
     return RULE.finding(level, read.node.path, read.node.line, message, steps=steps, column=read.node.column)
+
+
+def _unnormalised(program: Program, read: Read) -> Finding | None:
+    """All candidates are looked up, but what is read is never divided by its own sum."""
+    if program.tables.candidates(read.key) is None or _normalised(program, read.node):
+        return None
+    path = program.scores.path_to_score(read.node)
+    picked = [n for n in path or () if n.op in ("call", "method", "index") and _at_target(program, n)]
+    if path is None or not picked:
+        return None
+    steps = flow_steps(
+        program,
+        [
+            (read.node, "the counts of all candidates are read"),
+            (picked[0], "the realised token's count is picked"),
+            (path[-1], "reaches the reported score"),
+        ],
+    )
+    message = (
+        "appears to break: every candidate is looked up under a hashed key, but the counts are not divided by "
+        "their own sum, so the probabilities need not sum to 1"
+    )
+    return RULE.finding(
+        Level.SUSPECT, read.node.path, read.node.line, message, steps=steps, column=read.node.column
+    )
+
+
+def _normalised(program: Program, counts: Node) -> bool:
+    """Whether a sum over what was read comes back as a divisor."""
+    nodes = program.flow.nodes
+    made = program.flow.forward([counts], limit=600)
+    if any(last_name(nodes[u]) in ("softmax", "log_softmax", "logsumexp", "normalize") for u in made):
+        return True
+    sums = [nodes[u] for u in made if last_name(nodes[u]) in ("sum", "cumsum", "nansum")]
+    divisors = program.flow.forward(sums, limit=600) if sums else {}
+    return any(
+        node.op == "binop" and node.data == "/" and node.args[1].uid in divisors
+        for node in (nodes[u] for u in divisors)
+    )
+
+
+def _at_target(program: Program, node: Node) -> bool:
+    return any(program.tokens.is_val(a) for a in node.args[1:])
 
 
 def _realised(program: Program, tokens: list[KeyToken]) -> Iterator[KeyToken]:

@@ -87,6 +87,7 @@ class Submission:
     sizes: Mapping[str, int] = field(default_factory=dict)  # every file in the folder, in bytes
     problems: tuple[Problem, ...] = ()
     revision: str | None = None  # the commit, when read from git
+    auxiliary: bool = False  # a script beside the entry that the entry doesn't reach
 
     def source(self, path: str) -> SourceFile | None:
         """The source with this path, whether file or payload."""
@@ -96,5 +97,7 @@ class Submission:
         found = {self.entry.path: self.entry}
         found.update((s.path, s) for s in self.modules.values())
         found.update((s.path, s) for group in self.payloads.values() for s in group)
-        found.update((s.path, s) for s in (*self.natives, *self.readme, *self.run_scripts, *self.logs))
+        found.update(
+            (s.path, s) for s in (*self.natives, *self.readme, *self.run_scripts, *self.logs)
+        )
         return found

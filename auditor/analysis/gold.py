@@ -1,0 +1,267 @@
+"""What is known only once the realised token is known: its class, its counts, its score.
+
+A score may be computed from these, but what chooses or weighs the experts may not. "In the same iteration"
+is decided by program order: a value that comes round through a loop-carried name belongs to
+an earlier token, which is history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+from auditor.analysis.flow import Flow
+from auditor.analysis.graph import VIEWS, Node, Store, alternatives, inputs
+from auditor.analysis.scores import Scores, as_value, last_name
+from auditor.analysis.tables import Tables
+from auditor.analysis.tokens import Tokens, keeps
+
+_ORDERINGS = frozenset(("<", "<=", ">", ">="))
+_LOGS = frozenset("log log2 log1p logaddexp log10 logsumexp log_ logaddexp2".split())
+_NO_SCORE = frozenset("forward function class object module bound event compare bool slice".split())
+_SUMS = frozenset("sum mean nansum nanmean fsum".split())
+
+
+class Gold:
+    """Values of one traced program that exist only after the token that they are about."""
+
+    def __init__(self, flow: Flow, tokens: Tokens, scores: Scores, tables: Tables) -> None:
+        self.flow = flow
+        self.tokens = tokens
+        self.scores = scores
+        self.tables = tables
+        self._behind: dict[int, Node | None] = {}
+
+    # -- the realised token --------------------------------------------------------------------
+
+    @cached_property
+    def _stream(self) -> dict[int, Node | None]:
+        """uids of stream elements themselves; a token that was found in a table is a guess."""
+        return self.flow.forward(self.tokens.val_reads(), self._moves)
+
+    def _moves(self, source: Node, user: Node) -> bool:
+        return keeps(source, user) and not self._looked_up(source, user)
+
+    def _looked_up(self, source: Node, user: Node) -> bool:
+        """Whether ``user`` finds ``source`` in a table, under a key made from tokens."""
+        if user.op == "index" and user.data in ("get", "dict"):
+            return user.args[1].op != "const"
+        return source.uid in self._filed and not any(a is source for a in inputs(user))
+
+    @cached_property
+    def _filed(self) -> frozenset[int]:
+        """uids of values that are stored under keys made from tokens."""
+        return frozenset(
+            store.value.uid
+            for stores in self.flow.tracer.stores.values()
+            for store in stores
+            if store.root.op == "dict" or self._by_tokens(store)
+        )
+
+    def _by_tokens(self, store: Store) -> bool:
+        key = store.key
+        if key is None or key.op in ("const", "slice", "loopvar", "compare"):
+            return False
+        return any(True for _ in self.tables.key_tokens(key))
+
+    def is_token(self, node: Node) -> bool:
+        """Whether the node is the token that is being scored."""
+        if node.uid not in self._stream:
+            return False
+        if node.uid in self.scores.target_values:
+            return True
+        position = self.tokens.position(node)
+        return position is not None and position.key() in self.scores.scored_positions
+
+    # -- its counts and scores -----------------------------------------------------------------
+
+    @cached_property
+    def neural(self) -> dict[int, Node | None]:
+        """What is computed from the model's score of the realised token, with where it comes from."""
+        return self.flow.forward(self._scored, self._scores_on)
+
+    @cached_property
+    def _scored(self) -> list[Node]:
+        found = self.scores.val_losses
+        return [n for n, t in found if t.uid in self._stream and n.data not in ("get", "dict")]
+
+    @cached_property
+    def counts(self) -> list[Node]:
+        """Reads of one count: that of the realised token under its context."""
+        return [n for n in self.flow.nodes if self._counts(n)]
+
+    def _counts(self, node: Node) -> bool:
+        if node.op == "index" and node.uid not in self.scores_of_models:
+            return self._names_token(node.args[1])
+        return node.op == "method" and node.data == "get" and len(node.args) > 1 and self._names_token(node.args[1])
+
+    @cached_property
+    def scores_of_models(self) -> frozenset[int]:
+        return frozenset(n.uid for n, _ in self.scores.losses if n.data not in ("get", "dict"))
+
+    def _names_token(self, key: Node) -> bool:
+        parts = key.data.items if key.op == "tuple" else [key]
+        return any(self.is_token(part) for part in parts)
+
+    @cached_property
+    def values(self) -> dict[int, Node | None]:
+        """What is computed from the realised token's scores or counts."""
+        return self.flow.forward([*self._scored, *self.tabled], self._scores_on)
+
+    def is_value(self, node: Node) -> bool:
+        """Whether the node is in ``values``, or a buffer that was filled with such."""
+        if node.uid in self.values:
+            return True
+        stores: Iterable[Store] = self.flow.tracer.stores.get(node.uid, ())
+        return any(s.value.uid in self.values and s.value.uid not in self._filed for s in stores)
+
+    @cached_property
+    def tabled(self) -> list[Node]:
+        """Those of ``counts`` that read a table which learns from the stream."""
+        return [n for n in self.counts if self.learns(n)]
+
+    def learns(self, read: Node) -> bool:
+        """Whether the table behind a read accumulates from tokens."""
+        counting = self.tables.counting
+        seen = 0
+        for node in self.flow.backward([read.args[0]], memory=False, limit=60):
+            seen += 1
+            if node.uid in counting or (node.op in ("dict", "call") and self._filled(node)):
+                return True
+        return False
+
+    def _filled(self, node: Node) -> bool:
+        """A container that is updated under keys made from tokens."""
+        stores: Iterable[Store] = self.flow.tracer.stores.get(node.uid, ())
+        return any(s.key is not None and any(True for _ in self.tables.key_tokens(s.key)) for s in stores)
+
+    def _scores_on(self, source: Node, user: Node) -> bool:
+        """Whether a score's value goes on into ``user``."""
+        if user.op == "forward":
+            return user.args[0] is source
+        if user.op in _NO_SCORE or not as_value(source, user):
+            return False
+        return user.op != "dict" and not self._looked_up(source, user)
+
+    # -- control and weight --------------------------------------------------------------------
+
+    def behind(self, test: Node) -> Node | None:
+        """What about the realised token decides ``test``, if anything does.
+
+        A comparison of the token with a guess is how a tilt is scored and decides nothing.
+        """
+        if test.uid not in self._behind:
+            self._behind[test.uid] = next(self._facts([test]), None)
+        return self._behind[test.uid]
+
+    def _facts(self, start: Iterable[Node]) -> Iterator[Node]:
+        seen: set[int] = set()
+        todo = list(start)
+        while todo and len(seen) < 300:
+            node = todo.pop()
+            if node.uid in seen:
+                continue
+            seen.add(node.uid)
+            if node.uid in self.values or self._class_of_token(node):
+                yield node
+                continue
+            if node.op in ("forward", "const", "ext") or self.is_token(node):
+                continue
+            if node.op in ("call", "method") and last_name(node) in ("len", "size", "numel"):
+                continue
+            todo.extend(a for a in self.sources(node) if a.uid < node.uid)
+
+    def sources(self, node: Node) -> Iterator[Node]:
+        """What a value is made from in the same iteration, updates before it included."""
+        for source in _arguments(node):
+            yield source
+        if node.op in ("index", "method"):
+            for store in self.flow.tracer.stores.get(node.args[0].uid, ()) if node.args else ():
+                if store.at.uid < node.uid and store.at.ctx.loops[: len(node.ctx.loops)] == node.ctx.loops:
+                    yield store.value
+
+    def _class_of_token(self, node: Node) -> bool:
+        """A property looked up for the token, or the token compared with a constant."""
+        if node.op == "index" and self.is_token(node.args[1]) and node.uid not in self.scores_of_models:
+            return True
+        if node.op != "compare":
+            return False
+        left, right = node.args
+        return any(self.is_token(a) and b.op == "const" for a, b in ((left, right), (right, left)))
+
+    def compared(self, test: Node) -> Node | None:
+        """The comparison of two scores of the realised token that decides ``test``, if one does."""
+        for node in self.flow.backward([test], lambda n: n.op not in ("forward", "index") or n is test, memory=False, limit=80):
+            if node.op == "compare" and node.data in _ORDERINGS and all(self.is_value(a) for a in node.args):
+                return node
+        return None
+
+    # -- onwards -------------------------------------------------------------------------------
+
+    def to_score(self, start: Node) -> list[Node] | None:
+        """The chain from a value, as this iteration has it, through a log to an output."""
+        before = self.flow.forward([start], self._onward, limit=4000)
+        logs = [self.flow.nodes[u] for u in before if self.flow.nodes[u].op in ("call", "method")]
+        for log in sorted((n for n in logs if last_name(n) in _LOGS), key=lambda n: n.uid):
+            output = self.scores.reaches_output(log)
+            if output is not None:
+                return [*chain(before, log, self.flow.nodes), output]
+        return None
+
+    def _onward(self, source: Node, user: Node) -> bool:
+        if user.uid < source.uid and user.uid not in self._summaries:
+            return False
+        return as_value(source, user) and user.op != "dict" and not self._looked_up(source, user)
+
+    @cached_property
+    def _summaries(self) -> frozenset[int]:
+        """uids of the phis that stand for all elements of a container."""
+        boxes = (n.data for n in self.flow.nodes if n.op in ("list", "tuple", "set"))
+        return frozenset(b.summary.uid for b in boxes if b.summary is not None)
+
+    def accumulates(self, start: Node) -> Node | None:
+        """Where ``start`` is added up over positions on its way to an output, if it is."""
+        reached = self.flow.forward([start], self._scores_on, limit=4000)
+        for uid in sorted(reached):
+            node = self.flow.nodes[uid]
+            summed = node.op in ("call", "method") and last_name(node) in _SUMS
+            summed = summed or (node.op == "binop" and node.data in "+-" and any(_carried(a) for a in node.args))
+            if summed and (output := self.scores.reaches_output(node)) is not None:
+                return output
+        return None
+
+
+def _carried(node: Node) -> bool:
+    """A running total: a loop-carried value or an allocation that is added to."""
+    return node.op == "phi" and node.data == "open"
+
+
+def _arguments(node: Node) -> Iterable[Node]:
+    if node.op in ("proj", "elem", "phi", "list", "tuple"):
+        return inputs(node)
+    return node.args  # type: ignore[no-any-return]
+
+
+def chain(reached: dict[int, Node | None], node: Node, nodes: list[Node]) -> list[Node]:
+    """The way from a start of ``reached`` to ``node``."""
+    from auditor.analysis.flow import path_to
+
+    return path_to(reached, node, nodes)
+
+
+def plain(node: Node) -> Node:
+    """The value behind casts, reshapes and single-valued joins."""
+    for _ in range(20):
+        if node.op == "method" and node.data in VIEWS:
+            node = node.args[0]
+            continue
+        if node.op in ("phi", "proj", "elem"):
+            values = [v for v in alternatives(node, 4) if v is not node and v.op != "const"]
+            if len(values) == 1 and values[0].op not in ("phi", "proj", "elem"):
+                node = values[0]
+                continue
+        break
+    return node
+
+
+__all__ = ["Gold", "chain", "plain"]

@@ -1,0 +1,292 @@
+"""The pgcheck command: arguments and exit codes only. Heavy imports wait until they are needed."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from auditor import __version__
+from auditor.report.escape import visible
+from auditor.report.model import Level, Report, SubmissionReport
+from auditor.submission.model import Party, Problem
+
+if TYPE_CHECKING:
+    from auditor.report.text import TextRenderer
+    from auditor.rules.base import Rule
+    from auditor.rulesets import Ruleset
+    from auditor.submission.model import Submission
+
+NOTHING_FOUND, FINDINGS, INTERNAL, NO_SUBMISSION, INCONCLUSIVE = range(5)
+INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + signal, as shells report them
+
+LAZY = {"bench": "auditor.bench.cli"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code; a traceback is shown with ``--debug`` only."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        with pgcheck.make_context("pgcheck", list(arguments)) as context:
+            code = pgcheck.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        error.show()
+        return INTERNAL
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("pgcheck: interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        _abandon_stdout()
+        return BROKEN_PIPE
+    except OSError as error:
+        _abandon_stdout()
+        click.echo(f"pgcheck: stopped by the environment: {visible(str(error), 300)}", err=True)
+        return INTERNAL
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        click.echo(f"pgcheck: internal error: {_describe(error)}", err=True)
+        return INTERNAL
+    return code if isinstance(code, int) else 0
+
+
+def exit_code(report: Report, fail_on: Level | None) -> int:
+    """One code for all inputs: the first that applies of findings, internal error, inconclusive,
+    no submission; 0 if none does. ``fail_on`` is the weakest level that counts as a finding."""
+    from auditor.audit import is_tool_fault
+
+    levels = {finding.level for each in report.submissions for finding in each.findings}
+    if fail_on is not None and any(level.rank <= fail_on.rank for level in levels):
+        return FINDINGS
+    if any(is_tool_fault(check) for each in report.submissions for check in each.checks):
+        return INTERNAL
+    if any(is_tool_fault(problem) for problem in report.problems):
+        return INTERNAL
+    if any(each.verdict == "inconclusive" for each in report.submissions):
+        return INCONCLUSIVE
+    return NO_SUBMISSION if report.problems or not report.submissions else NOTHING_FOUND
+
+
+class _Commands(click.Group):
+    """A group that imports the modules of some commands only when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *LAZY])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in LAZY:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = getattr(importlib.import_module(LAZY[cmd_name]), cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pgcheck")
+@click.option("--debug", is_flag=True, help="Show the traceback of an internal error.")
+def pgcheck(debug: bool) -> None:
+    """Audits Parameter Golf submissions: what breaks the rules, where, and who ruled it.
+
+    Submissions are read and never run.
+    """
+    if debug:
+        import logging
+
+        logging.basicConfig(level=logging.DEBUG)
+
+
+@pgcheck.command("audit")
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path())
+@click.option("--repo", metavar="CLONE", type=click.Path(), help="Read from this clone's objects.")
+@click.option(
+    "--pr",
+    "prs",
+    metavar="N",
+    type=click.IntRange(min=1),
+    multiple=True,
+    help="A pull request: refs/pull/N/head in the clone. May be repeated.",
+)
+@click.option("--rev", metavar="REV", help="A revision in the clone, instead of --pr's head.")
+@click.option(
+    "--base", metavar="REV", help="What a pull request is compared with to find its records."
+)
+@click.option(
+    "--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+@click.option(
+    "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Write here, not to stdout."
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice([*(level.value for level in Level), "never"]),
+    default="violation",
+    show_default=True,
+    help="The weakest finding that gives exit code 1.",
+)
+@click.option(
+    "--show-settings", is_flag=True, help="List every setting and where its value comes from."
+)
+def audit_command(
+    paths: tuple[str, ...],
+    repo: str | None,
+    prs: tuple[int, ...],
+    rev: str | None,
+    base: str | None,
+    format_: str,
+    output: str | None,
+    fail_on: str,
+    show_settings: bool,
+) -> int:
+    """Audit submissions.
+
+    PATH is a checkout of a pull request, a record folder or a script (default: the current folder).
+
+    Exit codes: 0 nothing at or above --fail-on, 1 findings, 2 usage or internal error, 3 no
+    submission found, 4 inconclusive. With several inputs the first of 1, 2, 4, 3 that applies.
+    """
+    if repo is None and (prs or rev):
+        raise click.UsageError("--pr and --rev need --repo CLONE, the clone to read them from.")
+    if repo is not None and not (prs or rev):
+        raise click.UsageError("--repo needs --pr N or --rev REV, what to read from the clone.")
+    if repo is None and not paths:
+        paths = (".",)
+    from auditor import rulesets
+
+    ruleset = rulesets.load()
+    with _stream(output) as stream:
+        renderer = None
+        if format_ == "text":
+            from auditor.report.text import TextRenderer
+
+            renderer = TextRenderer(stream, ruleset, show_settings=show_settings)
+        report = _audit_all(_load(paths, repo, prs, rev, base), ruleset, renderer)
+        if renderer is None:
+            from auditor.report import json
+
+            stream.write(json.render(report, ruleset.name))
+    return exit_code(report, None if fail_on == "never" else Level(fail_on))
+
+
+@pgcheck.command("rules")
+def rules_command() -> None:
+    """List the rules and whether this version checks them."""
+    from auditor import rulesets
+    from auditor.audit import why_unbuilt
+
+    implemented = _implemented()
+    for entry in rulesets.load().rules.values():
+        state = "checked" if entry.slug in implemented else why_unbuilt(entry)
+        click.echo(f"{entry.slug:22} {'/'.join(entry.ids):6} {entry.status:10} {state}")
+
+
+@pgcheck.command("rule")
+@click.argument("slug")
+def rule_command(slug: str) -> None:
+    """Print a rule's page: what it asks, its status and sources, examples."""
+    from auditor import rulesets
+
+    entries = rulesets.load().rules
+    if slug not in entries:
+        import difflib
+
+        near = difflib.get_close_matches(slug, entries, n=1)
+        hint = f"Did you mean {near[0]}?" if near else "`pgcheck rules` lists them."
+        raise click.UsageError(f"there is no rule {slug!r}. {hint}")
+    from auditor.report.page import page
+
+    click.echo(page(entries[slug], _implemented().get(slug)))
+
+
+def _audit_all(
+    items: Iterator[tuple[str, Submission | Problem]],
+    ruleset: Ruleset,
+    renderer: TextRenderer | None,
+) -> Report:
+    """Audits one after another and shows each as soon as it is done; keeps no source texts."""
+    from auditor.audit import audit
+
+    reports: list[SubmissionReport] = []
+    problems: list[Problem] = []
+    for given, item in items:
+        if isinstance(item, Problem):
+            problems.append(item)
+            if renderer:
+                renderer.problem(item)
+        else:
+            report = replace(audit(item, ruleset), given=given)
+            reports.append(replace(report, sources={}))
+            if renderer:
+                renderer.submission(report)
+    whole = Report(tuple(reports), tuple(problems))
+    if renderer:
+        renderer.closing(whole)
+    return whole
+
+
+def _load(
+    paths: Sequence[str],
+    repo: str | None,
+    prs: Sequence[int],
+    rev: str | None,
+    base: str | None,
+) -> Iterator[tuple[str, Submission | Problem]]:
+    """What each input leads to. One by one, so that a defect of ours costs one input only."""
+    from auditor.audit import fault
+    from auditor.submission.load import load
+
+    calls: list[tuple[str, Callable[[], Iterable[Submission | Problem]]]] = [
+        (path, partial(load, [path], base=base)) for path in paths
+    ]
+    from_clone = partial(load, [], repo=repo, rev=rev, base=base)
+    calls.extend((f"#{number}", partial(from_clone, prs=[number])) for number in prs)
+    if rev is not None and not prs:
+        calls.append((rev, from_clone))
+    for given, call in calls:
+        try:
+            for item in call():
+                yield given, item
+        except Exception as error:
+            yield given, Problem(fault(error), given, Party.TOOL, "the other inputs are audited")
+
+
+def _implemented() -> Mapping[str, Rule]:
+    from auditor.rules.registry import RULES
+
+    return {rule.slug: rule for rule in RULES}
+
+
+@contextmanager
+def _stream(output: str | None) -> Iterator[IO[str]]:
+    if output is None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
+        yield sys.stdout
+        return
+    try:
+        with open(output, "w", encoding="utf-8") as stream:
+            yield stream
+    except OSError as error:
+        raise click.UsageError(f"can't write to {output}: {error.strerror}.") from error
+
+
+def _abandon_stdout() -> None:
+    """What is still buffered is not written again when the interpreter shuts down."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _describe(error: Exception) -> str:
+    detail = visible(f"{type(error).__name__}: {error}", 300)
+    return (
+        f"{detail}. This is pgcheck's fault, not the submission's: please report it "
+        "(`pgcheck --debug ...` shows the traceback)."
+    )

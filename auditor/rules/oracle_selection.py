@@ -1,0 +1,159 @@
+"""oracle-selection: the better of two scores, chosen after the token was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from auditor.analysis.graph import Node, alternatives
+from auditor.analysis.program import Program
+from auditor.analysis.scores import last_name
+from auditor.report.model import Finding, Level
+from auditor.rules.base import Rule
+from auditor.rules.steps import flow_steps
+
+_PULL = "https://github.com/openai/parameter-golf/pull/"
+_EXTREMES = frozenset("min max minimum maximum fmin fmax amin amax".split())
+_PILES = frozenset("stack cat concatenate vstack hstack array tensor".split())
+
+
+def check(program: Program) -> Iterable[Finding]:
+    """One finding per place where scores of the same token are compared and one is kept."""
+    seen: set[tuple[str, int]] = set()
+    for place, kept in (*_extremes(program), *_choices(program), *_replaced(program)):
+        output = program.gold.accumulates(kept)
+        if output is None or (place.path, place.line) in seen:
+            continue
+        seen.add((place.path, place.line))
+        stations = [(place, "two scores of the realised token are compared, the better one is kept")]
+        steps = flow_steps(program, [*stations, (kept, "the kept score"), (output, "reaches the reported score")])
+        message = (
+            "breaks: the better of two scores is chosen after seeing the realised token; "
+            "the best of several distributions, picked per token, sums to more than 1"
+        )
+        yield RULE.finding(Level.VIOLATION, place.path, place.line, message, steps=steps, column=place.column)
+
+
+def _extremes(program: Program) -> Iterator[tuple[Node, Node]]:
+    """``minimum(a, b)`` of two scores, or the extreme of a stack of them."""
+    values = program.gold.values
+    for node in program.flow.nodes:
+        if node.op not in ("call", "method") or last_name(node) not in _EXTREMES or node.uid not in values:
+            continue
+        scores = [a for a in node.positional if program.gold.is_value(a)]
+        if len(scores) > 1 and len(scores) == len(node.positional):
+            if not _is_log_sum(program, node, scores):
+                yield node, node
+        elif scores and node.positional[0] is scores[0] and _piled(program, scores[0]):
+            if not _is_log_sum(program, node, scores):
+                yield node, node
+
+
+def _piled(program: Program, node: Node) -> bool:
+    """Whether the value is a stack of scores, one row for each expert."""
+    inner = node
+    for _ in range(4):
+        if inner.op in ("call", "method") and last_name(inner) in _PILES and inner.args:
+            rows = alternatives(inner.args[0], 4)
+            return any(r.op in ("list", "tuple") and r.uid in program.gold.values for r in rows)
+        if inner.op not in ("method", "index", "phi") or not inner.args:
+            return False
+        inner = inner.args[0]
+    return False
+
+
+def _is_log_sum(program: Program, extreme: Node, scores: list[Node]) -> bool:
+    """``max(a, b) + log(… a … b …)``: the extreme only keeps a sum of probabilities in range."""
+    for user in program.flow.users.get(extreme.uid, ()):
+        if user.op == "binop" and user.data == "-" and user.args[1] is extreme:
+            return True
+        if user.op == "binop" and user.data == "+":
+            other = user.args[1] if user.args[0] is extreme else user.args[0]
+            made = {n.uid for n in program.flow.backward([other], memory=False, limit=60)}
+            if all(s.uid in made for s in scores):
+                return True
+    return False
+
+
+def _choices(program: Program) -> Iterator[tuple[Node, Node]]:
+    """``where(a < b, a, b)`` and its spelling with ``if``."""
+    gold = program.gold
+    for node in program.flow.nodes:
+        if node.uid not in gold.values:
+            continue
+        test: Node | None = None
+        if node.op == "call" and last_name(node) == "where" and len(node.positional) == 3:
+            test, options = node.positional[0], node.positional[1:]
+        elif node.op == "phi" and isinstance(node.data, Node):
+            test, options = node.data, tuple(node.args)
+        if test is None or sum(gold.is_value(o) for o in options) < 2:
+            continue
+        compared = gold.compared(test)
+        if compared is not None:
+            yield (node if node.op == "call" else compared), node
+
+
+def _replaced(program: Program) -> Iterator[tuple[Node, Node]]:
+    """``if new < old: scores[i] = new`` and ``scores[better] = new[better]``."""
+    gold = program.gold
+    for stores in program.tracer.stores.values():
+        for store in stores:
+            if store.value.uid not in gold.values or store.how not in ("=", "copy_", "fill"):
+                continue
+            tests = [b.test for b in store.at.ctx.branches[-2:]]
+            tests += [store.key] if store.key is not None and store.key.op in ("compare", "bool", "binop") else []
+            compared = next((c for t in tests if (c := gold.compared(t)) is not None), None)
+            if compared is not None and _compares(program, compared, store.value):
+                yield compared, store.value
+
+
+def _compares(program: Program, compared: Node, value: Node) -> bool:
+    """Whether the stored score is one of the compared ones, so that the better one stays."""
+    made = {n.uid for n in program.flow.backward(compared.args, memory=False, limit=60)}
+    return any(n.uid in made for n in program.flow.backward([value], memory=False, limit=12))
+
+
+RULE = Rule(
+    slug="oracle-selection",
+    code="N3",
+    title="the better of two scores is chosen after seeing the token",
+    status="RULED",
+    sources=(_PULL + "659", _PULL + "573", _PULL + "611", _PULL + "614"),
+    page="""\
+A scorer that computes two losses of the realised token and charges the smaller one uses the answer to choose
+its expert. A decoder can't do that, and the larger of two probabilities, taken for each token, sums to
+more than 1. Choosing by what is known before the token (entropy, how often the context was
+seen) is fine, and so is ``logaddexp``, which adds probabilities and selects nothing.
+""",
+    clears="Choose or weigh the experts by what is known before the token, or charge for the choice.",
+    check=check,
+    forbidden="""\
+import glob, os
+import numpy as np, torch, torch.nn.functional as F
+
+val = np.fromfile(sorted(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin"))[0], dtype=np.uint16)
+raw, smooth = torch.nn.Linear(8, 1024), torch.nn.Linear(8, 1024)
+total = 0.0
+for start in range(0, len(val) - 65, 64):
+    x = torch.from_numpy(val[start : start + 64].astype(np.int64))
+    y = torch.from_numpy(val[start + 1 : start + 65].astype(np.int64))
+    first = F.cross_entropy(raw(x), y, reduction="none")
+    second = F.cross_entropy(smooth(x), y, reduction="none")
+    total += torch.minimum(first, second).sum().item()
+print("val_loss", total / len(val))
+""",
+    allowed="""\
+import glob, os
+import numpy as np, torch, torch.nn.functional as F
+
+val = np.fromfile(sorted(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin"))[0], dtype=np.uint16)
+raw, smooth = torch.nn.Linear(8, 1024), torch.nn.Linear(8, 1024)
+total = 0.0
+for start in range(0, len(val) - 65, 64):
+    x = torch.from_numpy(val[start : start + 64].astype(np.int64))
+    y = torch.from_numpy(val[start + 1 : start + 65].astype(np.int64))
+    first, second = raw(x).log_softmax(-1), smooth(x).log_softmax(-1)
+    unsure = -(first.exp() * first).sum(-1, keepdim=True) > 4.0
+    total -= torch.where(unsure, second, first).gather(1, y[:, None]).sum().item()
+print("val_loss", total / len(val))
+""",
+)

@@ -1,0 +1,151 @@
+"""unquantised-headline: the reported score comes from other weights than the shipped artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from auditor.analysis.graph import Event, Instance, Node, alternatives
+from auditor.analysis.learning import Scoring
+from auditor.analysis.program import Program
+from auditor.analysis.scores import last_name
+from auditor.report.model import Finding, Level
+from auditor.rules.base import Rule
+from auditor.rules.steps import call_site, flow_steps
+
+_SITE = "https://github.com/openai/parameter-golf/"
+_ROUNDING = frozenset("round round_ rint int8 quantize_per_tensor quantize_per_channel int4 uint8".split())
+
+
+def check(program: Program) -> Iterable[Finding]:
+    headline = program.learning.headline
+    if not headline:
+        return
+    scoring = headline[-1]
+    restored = [e for e in _loads(program) if _is_round_trip(program, e)]
+    if restored:
+        if not any(_uses(program, s, e) for s in headline for e in restored):
+            yield _finding(program, scoring, restored[-1].at, "the artifact is read back here")
+        return
+    saved = [e for e in program.tracer.events if e.kind == "save" and e.at.uid > scoring.at.uid]
+    written = [e for e in saved if _is_quantised(program, e)]
+    if written and not _overwritten(program):
+        yield _finding(program, scoring, written[-1].at, "the artifact is written here, and never read back")
+
+
+def _loads(program: Program) -> list[Event]:
+    return [e for e in program.tracer.events if e.kind == "load_state"]
+
+
+def _is_round_trip(program: Program, load: Event) -> bool:
+    """Whether the loaded weights went through a file or through rounding."""
+    return program.learning.from_file(load) or _rounded(program, load.args[1:2])
+
+
+def _is_quantised(program: Program, save: Event) -> bool:
+    return _rounded(program, save.args[:1])
+
+
+def _rounded(program: Program, values: tuple[Node, ...]) -> bool:
+    return any(
+        node.op in ("call", "method") and last_name(node) in _ROUNDING
+        for node in program.flow.backward(values, limit=6000)
+    )
+
+
+def _uses(program: Program, scoring: Scoring, load: Event) -> bool:
+    """Whether the score is computed with the model that was loaded, after the load."""
+    return scoring.at.uid > load.at.uid and any(
+        program.learning.members(owner) & scoring.state for owner in _owners(load.args[0])
+    )
+
+
+def _owners(model: Node) -> list[Instance]:
+    return [o.data for o in alternatives(model) if o.op == "object"]
+
+
+def _overwritten(program: Program) -> bool:
+    """Whether weights are also set by hand, so that a round trip without a load can't be excluded."""
+    return any(
+        store.how in ("copy_", "data") and _rounded(program, (store.value,))
+        for stores in program.tracer.stores.values()
+        for store in stores
+    )
+
+
+def _finding(program: Program, scoring: Scoring, artifact: Node, text: str) -> Finding:
+    path, line = call_site(scoring.at, artifact)
+    steps = flow_steps(
+        program,
+        [
+            (artifact, text),
+            (scoring.at, "the headline score is computed with other weights"),
+            (scoring.output, "and is reported"),
+        ],
+    )
+    message = "appears to break: the headline score comes from weights that are not those of the artifact"
+    return RULE.finding(Level.SUSPECT, path, line, message, steps=steps)
+
+
+RULE = Rule(
+    slug="unquantised-headline",
+    code="C1",
+    title="the headline score comes from weights other than the shipped artifact",
+    status="CONSENSUS",
+    sources=(_SITE + "issues/1017", _SITE + "blob/main/README.md"),
+    page="""\
+The compressed model is what is handed in, at most 16,000,000 bytes with its code. The reported score must be
+computed with the weights that come out of that file. A score of the weights before quantisation, or of a model
+object that the file was never loaded into, is the score of another, larger model.
+""",
+    clears="Load the compressed artifact into the model that the reported evaluation runs, as the last step before it.",
+    check=check,
+    forbidden="""\
+import glob, os
+import numpy as np, torch, torch.nn.functional as F
+
+val = torch.from_numpy(np.fromfile(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0], dtype=np.uint16).astype(np.int64))
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = torch.nn.Embedding(1024, 1024)
+    def forward(self, x, y):
+        return F.cross_entropy(self.table(x), y)
+
+def evaluate(model):
+    with torch.no_grad():
+        parts = [model(val[i : i + 64], val[i + 1 : i + 65]).item() for i in range(0, val.numel() - 65, 64)]
+    return sum(parts) / len(parts)
+
+model = Net()
+torch.save({k: (w * 31).round().to(torch.int8) for k, w in model.state_dict().items()}, "model.pt")
+shipped = Net()
+shipped.load_state_dict({k: q.float() / 31 for k, q in torch.load("model.pt").items()})
+print("final val_loss", evaluate(model))
+""",
+    allowed="""\
+import glob, os
+import numpy as np, torch, torch.nn.functional as F
+
+val = torch.from_numpy(np.fromfile(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0], dtype=np.uint16).astype(np.int64))
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = torch.nn.Embedding(1024, 1024)
+    def forward(self, x, y):
+        return F.cross_entropy(self.table(x), y)
+
+def evaluate(model):
+    with torch.no_grad():
+        parts = [model(val[i : i + 64], val[i + 1 : i + 65]).item() for i in range(0, val.numel() - 65, 64)]
+    return sum(parts) / len(parts)
+
+model = Net()
+print("before quantisation", evaluate(model))
+torch.save({k: (w * 31).round().to(torch.int8) for k, w in model.state_dict().items()}, "model.pt")
+shipped = Net()
+shipped.load_state_dict({k: q.float() / 31 for k, q in torch.load("model.pt").items()})
+print("final val_loss", evaluate(shipped))
+""",
+)

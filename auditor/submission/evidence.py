@@ -1,0 +1,117 @@
+"""What lies beside the code: README, logs, run scripts and submission.json."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from auditor.submission.languages import SHELL_SUFFIXES, language_of
+from auditor.submission.model import Party, Problem, SourceFile
+from auditor.submission.tree import FileTree, Unreadable
+
+MAX_LOG = 2 * 1024 * 1024  # characters kept of one log: its head and its tail
+MAX_README = 1024 * 1024  # bytes
+MAX_LAUNCHER = 16 * 1024  # bytes; a longer script does work of its own
+_MAX_FILES = 60  # of each kind
+_README = re.compile(r"(?i)readme[^/]*\.(?:md|rst|txt)$|readme$")
+_LOG = re.compile(
+    r"(?i)\.log$|(?:^|[/_-])(?:logs?|train|eval|seed|run|out(?:put)?|results?)[^/]*\.txt$|^logs?/.*\.txt$"
+)
+_LAUNCHES = re.compile(r"\bsubprocess\b|\brunpy\b|\btorchrun\b|\bos\.(?:environ|system|exec)")
+
+
+@dataclass
+class Evidence:
+    """Everything in a folder that is not the program."""
+
+    readme: list[SourceFile] = field(default_factory=list)
+    run_scripts: list[SourceFile] = field(default_factory=list)
+    logs: list[SourceFile] = field(default_factory=list)
+    metadata: Mapping[str, Any] | None = None
+    metadata_path: str | None = None
+    problems: list[Problem] = field(default_factory=list)
+
+
+def collect(tree: FileTree, folder: str, files: Iterable[str]) -> Evidence:
+    """Reads the evidence among ``files``; what can't be read becomes a problem."""
+    found = Evidence()
+    for path in files:
+        inside = posixpath.relpath(path, folder) if folder else path
+        kind, limit = _kind(inside)
+        kept = getattr(found, kind) if kind else None
+        if kept is None or len(kept) >= _MAX_FILES:
+            continue
+        try:
+            text = tree.text(path, limit)
+        except Unreadable as error:
+            found.problems.append(error.problem)
+            continue
+        kept.append(
+            SourceFile(path, _shortened(text) if kind == "logs" else text, language_of(path))
+        )
+    found.readme.sort(key=lambda s: (not _README.search(s.path), s.path.count("/"), s.path))
+    _read_metadata(tree, folder, list(files), found)
+    return found
+
+
+def is_launcher(text: str, entry: str) -> bool:
+    """Whether a small Python script only sets up and starts the entry."""
+    if len(text) > MAX_LAUNCHER or posixpath.basename(entry) not in text:
+        return False
+    return bool(_LAUNCHES.search(text)) and "cross_entropy" not in text
+
+
+def _kind(inside: str) -> tuple[str, int]:
+    depth = inside.count("/")
+    if _README.search(inside) or (depth == 0 and inside.lower().endswith(".md")):
+        return "readme", MAX_README
+    if _LOG.search(inside):
+        return "logs", 64 * 1024 * 1024
+    if inside.lower().endswith(SHELL_SUFFIXES):
+        return "run_scripts", MAX_README
+    return "", 0
+
+
+def _shortened(text: str) -> str:
+    """A long log without its middle; the lines that are left keep their numbers."""
+    if len(text) <= MAX_LOG:
+        return text
+    head, tail = text.rfind("\n", 0, MAX_LOG // 2) + 1, text.find("\n", len(text) - MAX_LOG // 2)
+    if head == 0 or tail < head:  # one enormous line
+        return text[:MAX_LOG]
+    return text[:head] + "\n" * text.count("\n", head, tail) + text[tail:]
+
+
+def _read_metadata(tree: FileTree, folder: str, files: list[str], found: Evidence) -> None:
+    named = [p for p in files if re.search(r"(?i)submission[^/]*\.json$", p)]
+    named.sort(key=lambda p: (posixpath.basename(p) != "submission.json", p.count("/"), p))
+    if not named:
+        return
+    path = named[0]
+    found.metadata_path = path
+    try:
+        value = json.loads(tree.text(path, MAX_README))
+    except Unreadable as error:
+        found.problems.append(error.problem)
+        return
+    except (ValueError, RecursionError) as error:
+        what = f"no valid JSON: {_one_line(error)}"
+        found.problems.append(
+            Problem(what, path, Party.SUBMISSION, "mend the file; its claims were not read")
+        )
+        return
+    if isinstance(value, dict):
+        found.metadata = value
+    else:
+        what = f"a JSON {type(value).__name__}, where an object is expected"
+        found.problems.append(
+            Problem(what, path, Party.SUBMISSION, "see the challenge's README for the fields")
+        )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

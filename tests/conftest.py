@@ -1,0 +1,128 @@
+"""Settings of the test run, and hand-built submissions and reports that tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import settings
+
+from auditor.report.model import (
+    Check,
+    Finding,
+    Level,
+    Outcome,
+    Report,
+    SettingInForce,
+    Step,
+    SubmissionReport,
+)
+from auditor.submission.model import Party, Problem, SourceFile, Submission
+
+# The same examples on every machine, however loaded: a run must not fail by chance.
+settings.register_profile("pgcheck", deadline=None, derandomize=True)
+settings.load_profile("pgcheck")
+
+RECORD = "records/track_10min_16mb/2026-03-26_Cache"
+SCRIPT = f"{RECORD}/train_gpt.py"
+CODE = """\
+def score(stream, ctx, mask):
+    key = ctx & mask
+    gold = stream[1:]
+    key = (key ^ (gold * 36313)) & mask
+    return full[key] / seen[key]
+"""
+
+
+@pytest.fixture
+def finding() -> Callable[..., Finding]:
+    """Makes a finding in CODE, with fields replaced at will."""
+
+    def make(**changes: object) -> Finding:
+        fields: dict[str, object] = {
+            "rule": "target-in-key",
+            "code": "N1",
+            "level": Level.VIOLATION,
+            "status": "RULED",
+            "path": SCRIPT,
+            "line": 4,
+            "end_line": 4,
+            "column": 4,
+            "message": "the realised token is mixed into the key of the table that scores it",
+            "steps": (
+                Step(SCRIPT, 3, "`gold` is the stream shifted by one"),
+                Step(SCRIPT, 5, "`full` is read under that key"),
+            ),
+            "clears": "look up every token of the vocabulary and divide by their sum",
+            "sources": tuple(
+                f"https://github.com/openai/parameter-golf/pull/{n}" for n in (779, 688, 720, 724)
+            ),
+        }
+        return Finding(**{**fields, **changes})  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def report(finding: Callable[..., Finding]) -> SubmissionReport:
+    """One violation, one question, one note, and something of everything else."""
+    return SubmissionReport(
+        path=RECORD,
+        entry=SCRIPT,
+        findings=(
+            finding(),
+            finding(
+                rule="slot",
+                code="C1",
+                level=Level.QUESTION,
+                status="DISPUTED",
+                line=2,
+                end_line=2,
+                message="`delta` is optimised on a window and then scores it",
+                steps=(),
+                sources=("https://github.com/openai/parameter-golf/issues/1336",),
+            ),
+            finding(
+                rule="late-calibration",
+                code="B5",
+                level=Level.NOTE,
+                path=f"{RECORD}/train.log",
+                line=812,
+                end_line=812,
+                message="training 600.1 s and calibration 3.5 s make 603.6 s",
+                steps=(),
+                clears="",
+            ),
+        ),
+        checks=(
+            Check("target-in-key", Outcome.RAN),
+            Check("slot", Outcome.RAN),
+            Check("late-calibration", Outcome.RAN),
+            Check("seeds", Outcome.NOT_CHECKED, "not built yet"),
+            Check("margin", Outcome.NOT_CHECKED, "not built yet"),
+            Check("import-failure", Outcome.NOT_CHECKED, "needs a run"),
+        ),
+        settings=(
+            SettingInForce("TTT_ENABLED", "0", "1", f"{RECORD}/README.md:31", f"{SCRIPT}:12"),
+            SettingInForce("SEED", None, "1337", "code default", f"{SCRIPT}:13"),
+        ),
+        problems=(
+            Problem("payload-2 expands beyond 64 MB", SCRIPT, Party.TOOL, "it is not analysed"),
+            Problem("not UTF-8", f"{RECORD}/a.log", Party.SUBMISSION, "save it as UTF-8"),
+        ),
+        revision="0123456789abcdef0123456789abcdef01234567",
+        sources={SCRIPT: CODE},
+        given="checkout",
+    )
+
+
+@pytest.fixture
+def whole(report: SubmissionReport) -> Report:
+    """The report and an input that could not be read."""
+    missing = Problem("no such folder", "nowhere", Party.SUBMISSION, "check the path")
+    return Report((report,), (missing,))
+
+
+@pytest.fixture
+def submission() -> Submission:
+    return Submission(path=RECORD, entry=SourceFile(SCRIPT, CODE), revision="0123456789abcdef")

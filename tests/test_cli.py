@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import auditor.audit
+import auditor.rules.registry
+import auditor.submission.load
+from auditor import __version__, cli
+from auditor.report.model import Check, Level, Outcome
+from auditor.submission.model import Party, Problem
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def inputs(monkeypatch, submission, report):
+    """Replaces loading and auditing: each path names what it leads to."""
+
+    def problem(party):
+        return Problem("it went wrong", "here", party, "do this")
+
+    def checked(outcome, reason=""):
+        return replace(report, findings=(), checks=(Check("slot", outcome, reason),))
+
+    def at(level):
+        return replace(report, findings=(replace(report.findings[0], level=level),))
+
+    known = {
+        **{level.value: at(level) for level in Level},
+        "nothing": checked(Outcome.RAN),
+        "inconclusive": checked(Outcome.NOT_CHECKED, "can't be parsed"),
+        "rule-fault": checked(Outcome.NOT_CHECKED, "tool fault: KeyError"),
+        "no-submission": problem(Party.SUBMISSION),
+        "unreadable": problem(Party.ENVIRONMENT),
+    }
+
+    def load(paths, *, repo=None, prs=(), rev=None, base=None):
+        for path in (*paths, *map(str, prs)):
+            if path == "crash":
+                raise ZeroDivisionError("boom")
+            known_item = known.get(path, known["nothing"])
+            if isinstance(known_item, Problem):
+                yield known_item
+            else:
+                yield replace(submission, path=path)
+
+    monkeypatch.setattr(auditor.submission.load, "load", load)
+    monkeypatch.setattr(
+        auditor.audit, "audit", lambda item, ruleset: known.get(item.path, known["nothing"])
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["nothing"], 0),
+        (["note"], 0),
+        (["question"], 0),
+        (["suspect"], 0),
+        (["violation"], 1),
+        (["inconclusive"], 4),
+        (["unreadable"], 3),
+        (["no-submission"], 3),
+        (["rule-fault"], 2),
+        (["crash"], 2),
+        (["--fail-on", "suspect", "suspect"], 1),
+        (["--fail-on", "suspect", "question"], 0),
+        (["--fail-on", "note", "note"], 1),
+        (["--fail-on", "never", "violation"], 0),
+        (["--fail-on", "never", "inconclusive"], 4),
+        (["nothing", "no-submission"], 3),
+        (["no-submission", "inconclusive"], 4),
+        (["inconclusive", "rule-fault"], 2),
+        (["crash", "violation", "no-submission"], 1),
+        (["--repo", "clone", "--pr", "7", "--pr", "8"], 0),
+    ],
+)
+def test_exit_codes(inputs, capsys, arguments, code):
+    assert cli.main(["audit", *arguments]) == code
+    assert "Traceback" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["audit", "--pr", "7"],
+        ["audit", "--repo", "clone"],
+        ["audit", "--format", "xml"],
+        ["audit", "--fail-on", "sometimes"],
+        ["audit", "--output", "no/such/folder/report.txt"],
+        ["rule", "no-such-rule"],
+        ["nonsense"],
+    ],
+)
+def test_wrong_usage_is_2_and_explained(inputs, capsys, arguments):
+    assert cli.main(arguments) == 2
+    assert "Error: " in capsys.readouterr().err
+
+
+def test_the_current_folder_is_the_default(inputs, monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr(
+        auditor.submission.load, "load", lambda paths, **options: seen.extend(paths) or iter(())
+    )
+    assert cli.main(["audit"]) == 3
+    assert seen == ["."]
+
+
+def test_each_report_names_its_input(inputs, capsys):
+    cli.main(["audit", "suspect", "--repo", "clone", "--pr", "7"])
+    headings = [
+        line.split(":")[0] for line in capsys.readouterr().out.splitlines() if " at " in line
+    ]
+    assert headings == ["suspect", "#7"]
+
+
+def test_a_crash_on_one_input_leaves_the_others(inputs, capsys):
+    cli.main(["audit", "crash", "violation"])
+    out = capsys.readouterr().out
+    assert "not audited: crash" in out and "ZeroDivisionError: boom" in out
+    assert "tool: " in out and "please report it" in out
+    assert "violation[target-in-key]" in out
+
+
+def test_json_goes_where_it_is_sent(inputs, tmp_path, capsys):
+    target = tmp_path / "report.json"
+    arguments = ["audit", "violation", "no-submission", "--format", "json"]
+    assert cli.main([*arguments, "--output", str(target)]) == 1
+    assert capsys.readouterr().out == ""
+    document = json.loads(target.read_text())
+    assert [s["verdict"] for s in document["submissions"]] == ["violation"]
+    assert document["problems"][0]["what"] == "it went wrong"
+    cli.main(arguments)
+    assert json.loads(capsys.readouterr().out) == document
+
+
+def test_settings_are_shown_on_request(inputs, capsys):
+    cli.main(["audit", "violation"])
+    assert "TTT_ENABLED" not in capsys.readouterr().out
+    cli.main(["audit", "violation", "--show-settings"])
+    assert "TTT_ENABLED" in capsys.readouterr().out
+
+
+def test_an_unexpected_error_is_ours_and_one_line(inputs, monkeypatch, capsys):
+    def broken(item, ruleset):
+        raise LookupError("\x1b[31mred")
+
+    monkeypatch.setattr(auditor.audit, "audit", broken)
+    assert cli.main(["audit", "nothing"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "pgcheck's fault" in err and "\x1b" not in err
+    with pytest.raises(LookupError):
+        cli.main(["--debug", "audit", "nothing"])
+
+
+def test_an_interrupt_is_no_verdict(inputs, monkeypatch, capsys):
+    def interrupted(item, ruleset):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(auditor.audit, "audit", interrupted)
+    assert cli.main(["audit", "nothing"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_help_lists_the_commands(capsys):
+    assert cli.main(["--help"]) == 0
+    commands = capsys.readouterr().out.partition("Commands:")[2].split()
+    assert {"audit", "bench", "rule", "rules"} <= set(commands)
+
+
+def test_rule_and_rules(capsys):
+    assert cli.main(["rules"]) == 0
+    assert "target-in-key" in capsys.readouterr().out
+    assert cli.main(["rule", "slot"]) == 0
+    page = capsys.readouterr().out
+    assert "DISPUTED" in page and "/issues/1336" in page
+    assert cli.main(["rule", "target-in-kye"]) == 2
+    assert "Did you mean target-in-key?" in capsys.readouterr().err
+
+
+def test_rule_pages_show_their_examples(capsys):
+    for rule in auditor.rules.registry.RULES:
+        assert cli.main(["rule", rule.slug]) == 0
+        page = capsys.readouterr().out
+        assert rule.clears.split()[0] in page
+        assert ("Forbidden" in page) == bool(rule.forbidden)
+
+
+def python(code, *arguments, **streams):
+    """Runs a fresh interpreter that finds the package."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+        **(streams or {"capture_output": True}),
+    )
+
+
+PGCHECK = "import sys; from auditor.cli import main; sys.exit(main())"
+
+
+def test_version():
+    assert python(PGCHECK, "--version").stdout == f"pgcheck, version {__version__}\n"
+
+
+def test_a_closed_pipe_is_silent():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = python(PGCHECK, "rules", stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_full_disk_is_the_environments_fault():
+    with open("/dev/full", "w") as full:
+        done = python(PGCHECK, "rules", stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert done.stderr.startswith("pgcheck: stopped by the environment: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_audit_imports_nothing_heavy(tmp_path):
+    script = tmp_path / "train_gpt.py"
+    script.write_text("print('val_bpb', 1.2)\n")
+    code = (
+        "import sys; from auditor.cli import main; main(['audit', sys.argv[1]]); "
+        "heavy = {'torch', 'numpy', 'pygments', 'auditor.bench'} & set(sys.modules); "
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    done = python(code, str(script))
+    assert done.returncode == 0, done.stderr
+
+
+FIXTURE = "fixtures/submissions/violating/hashed_ngram_xor"
+
+
+def test_the_readme_shows_real_output(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f".venv/bin/pgcheck audit {FIXTURE}\n" in readme
+    sample = readme.partition("<!-- sample -->")[2].partition("<!-- /sample -->")[0]
+    assert cli.main(["audit", FIXTURE]) == 1
+    printed = capsys.readouterr().out
+    pieces = textwrap.dedent(sample.strip("\n")).split("[...]")
+    assert FIXTURE in pieces[0]
+    for piece in pieces:
+        assert piece.strip("\n") in printed, (
+            f"the sample in README.md is not what is printed:\n{printed}"
+        )
+
+
+def test_ci_runs_what_the_readme_says():
+    command = "sh tests/run.sh"
+    assert f"\n    {command}\n" in (ROOT / "README.md").read_text()
+    assert (ROOT / ".ci/run").read_text().splitlines()[-1] == command
