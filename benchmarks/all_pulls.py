@@ -94,6 +94,7 @@ def _line(ended: Ended[AuditTask, AuditedPull]) -> dict[str, Any]:
         "pr": ended.task.pr,
         "sha": ended.task.sha,
         "seconds": round(ended.seconds, 3),
+        "cpu_seconds": round(ended.cpu_seconds, 3),
         "peak_bytes": ended.peak_bytes,
         "faults": list(pull.faults),
         "problems": list(pull.problems),
@@ -123,13 +124,17 @@ def _summary(lines: list[dict[str, Any]], jobs: int) -> int:
     print("pull requests by finding: " + _counts(findings.items()))
     peaks = sorted((line["peak_bytes"] for line in lines), reverse=True)
     print(
-        f"work {sum(line['seconds'] for line in lines):.1f} s; largest process "
+        f"work {sum(line['seconds'] for line in lines):.1f} s wall, "
+        f"{sum(line['cpu_seconds'] for line in lines):.1f} s CPU; largest process "
         f"{max(peaks, default=0) / 2**20:.0f} MiB, {jobs} largest together "
         f"{sum(peaks[:jobs]) / 2**20:.0f} MiB"
     )
     print("slowest:")
     for line in sorted(lines, key=lambda each: -each["seconds"])[:SLOWEST]:
-        print(f"  #{line['pr']:<5} {line['seconds']:6.2f} s {line['peak_bytes'] / 2**20:5.0f} MiB")
+        print(
+            f"  #{line['pr']:<5} {line['seconds']:6.2f} s wall {line['cpu_seconds']:6.2f} s CPU "
+            f"{line['peak_bytes'] / 2**20:5.0f} MiB"
+        )
     print(f"broken: {len(broken)}")
     for line in broken:
         print(f"  #{line['pr']}: {'; '.join(line['faults'])}")

@@ -46,7 +46,8 @@ class Times:
         self.wall.append(time.perf_counter() - started)
         self.cpu.append(_children_cpu() - before)
         if done.returncode not in (0, 1):
-            sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+            said = f"{done.stdout[-500:]}{done.stderr[-500:]}"
+            sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{said}")
 
 
 def main() -> None:

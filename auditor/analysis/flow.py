@@ -31,6 +31,7 @@ class Flow:
         self._roots: dict[int, list[Node]] = {}
         self._users: dict[int, list[Node]] | None = None
         self._stored: dict[int, list[Store]] | None = None
+        self._picked: list[Node] | None = None
 
     def roots(self, node: Node) -> list[Node]:
         found = self._roots.get(node.uid)
@@ -118,31 +119,41 @@ class Flow:
         step: Callable[[Node, Node], bool] | None = None,
         *,
         limit: int = 60_000,
+        stores: Callable[[Store], bool] | None = None,
     ) -> dict[int, Node | None]:
         """Every node that ``start`` flows into, each with the node that it was reached from.
 
-        ``step(source, user)`` may refuse an edge.
+        ``step(source, user)`` may refuse an edge; for what was stored in place, ``source`` is the
+        updated allocation, as ``user`` sees it. ``stores`` says which updates to follow (all by default).
         """
         reached: dict[int, Node | None] = {node.uid: None for node in start}
         todo = [self.nodes[uid] for uid in reached]
         while todo and len(reached) < limit:
             node = todo.pop()
-            for user in self._successors(node):
-                if user.uid in reached or not takes_content(user) or (step is not None and not step(node, user)):
+            for source, user in self._successors(node, stores):
+                if user.uid in reached or not takes_content(user) or (step is not None and not step(source, user)):
                     continue
                 reached[user.uid] = node
                 todo.append(user)
         return reached
 
-    def _successors(self, node: Node) -> Iterator[Node]:
-        yield from self.users.get(node.uid, ())
-        for store in self.stored.get(node.uid, ()):
-            if store.root.uid != node.uid:
-                for user in self._content_users(store):
-                    yield user
+    def chosen_by(self, test: Node) -> list[Node]:
+        """The values that were picked by ``test``: joins of branches, conditional expressions."""
+        if self._picked is None:
+            self._picked = [n for n in self.nodes if n.op == "phi" and isinstance(n.data, Node)]
+        return [n for n in self._picked if rests_on(n.data, test)]
 
-    def _content_users(self, store: Store) -> Iterator[Node]:
-        """Nodes that read the updated allocation afterwards, through views of it as well."""
+    def _successors(
+        self, node: Node, stores: Callable[[Store], bool] | None
+    ) -> Iterator[tuple[Node, Node]]:
+        for user in self.users.get(node.uid, ()):
+            yield node, user
+        for store in self.stored.get(node.uid, ()):
+            if store.root.uid != node.uid and (stores is None or stores(store)):
+                yield from self._content_users(store)
+
+    def _content_users(self, store: Store) -> Iterator[tuple[Node, Node]]:
+        """Nodes that read the updated allocation afterwards, each with the view of it that it reads."""
         seen = {store.root.uid}
         todo = [store.root]
         while todo:
@@ -154,7 +165,12 @@ class Flow:
                 if any(r is store.root for r in self.roots(user)):
                     todo.append(user)
                 if may_precede(store.at, user):
-                    yield user
+                    yield base, user
+
+
+def rests_on(test: Node, part: Node) -> bool:
+    """Whether ``part`` is the test, negated or joined with others."""
+    return test is part or (test.op in ("bool", "unop") and any(rests_on(a, part) for a in test.args))
 
 
 def path_to(reached: dict[int, Node | None], node: Node, nodes: list[Node]) -> list[Node]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
-from auditor.analysis.flow import Flow
-from auditor.analysis.graph import VIEWS, Node, Store, alternatives, inputs
+from auditor.analysis.flow import Flow, takes_content
+from auditor.analysis.graph import VIEWS, Node, Store, alternatives, container_all, inputs
 from auditor.analysis.scores import Scores, as_value, last_name
 from auditor.analysis.tables import Tables
 from auditor.analysis.tokens import Tokens, keeps
@@ -19,6 +19,7 @@ from auditor.analysis.tokens import Tokens, keeps
 _ORDERINGS = frozenset(("<", "<=", ">", ">="))
 _LOGS = frozenset("log log2 log1p logaddexp log10 logsumexp log_ logaddexp2".split())
 _NO_SCORE = frozenset("forward function class object module bound event compare bool slice".split())
+_ALLOCATIONS = frozenset("call method set object attr".split())
 _SUMS = frozenset("sum mean nansum nanmean fsum".split())
 
 
@@ -37,25 +38,31 @@ class Gold:
     @cached_property
     def _stream(self) -> dict[int, Node | None]:
         """uids of stream elements themselves; a token that was found in a table is a guess."""
-        return self.flow.forward(self.tokens.val_reads(), self._moves)
+        return self.flow.forward(self.tokens.val_reads(), self._moves, stores=self.kept)
 
     def _moves(self, source: Node, user: Node) -> bool:
         return keeps(source, user) and not self._looked_up(source, user)
 
     def _looked_up(self, source: Node, user: Node) -> bool:
         """Whether ``user`` finds ``source`` in a table, under a key made from tokens."""
+        if user.op == "dict":
+            return True
         if user.op == "index" and user.data in ("get", "dict"):
-            return user.args[1].op != "const"
-        return source.uid in self._filed and not any(a is source for a in inputs(user))
+            return user.args[0] is source and user.args[1].op != "const"
+        return user.op == "method" and user.data == "get" and user.args[0] is source
+
+    def kept(self, store: Store) -> bool:
+        """Whether an update goes into a buffer, by position, and not into a table."""
+        return store.at.uid not in self._filings
 
     @cached_property
-    def _filed(self) -> frozenset[int]:
-        """uids of values that are stored under keys made from tokens."""
+    def _filings(self) -> frozenset[int]:
+        """uids of the updates that are made under keys made from tokens."""
         return frozenset(
-            store.value.uid
+            store.at.uid
             for stores in self.flow.tracer.stores.values()
             for store in stores
-            if store.root.op == "dict" or self._by_tokens(store)
+            if store.root.op == "dict" or (store.root.op in _ALLOCATIONS and self._by_tokens(store))
         )
 
     def _by_tokens(self, store: Store) -> bool:
@@ -78,7 +85,7 @@ class Gold:
     @cached_property
     def neural(self) -> dict[int, Node | None]:
         """What is computed from the model's score of the realised token, with where it comes from."""
-        return self.flow.forward(self._scored, self._scores_on)
+        return self.flow.forward(self._scored, self._scores_on, stores=self.kept)
 
     @cached_property
     def _scored(self) -> list[Node]:
@@ -106,14 +113,14 @@ class Gold:
     @cached_property
     def values(self) -> dict[int, Node | None]:
         """What is computed from the realised token's scores or counts."""
-        return self.flow.forward([*self._scored, *self.tabled], self._scores_on)
+        return self.flow.forward([*self._scored, *self.tabled], self._scores_on, stores=self.kept)
 
     def is_value(self, node: Node) -> bool:
         """Whether the node is in ``values``, or a buffer that was filled with such."""
         if node.uid in self.values:
             return True
         stores: Iterable[Store] = self.flow.tracer.stores.get(node.uid, ())
-        return any(s.value.uid in self.values and s.value.uid not in self._filed for s in stores)
+        return any(s.value.uid in self.values and self.kept(s) for s in stores)
 
     @cached_property
     def tabled(self) -> list[Node]:
@@ -141,7 +148,7 @@ class Gold:
             return user.args[0] is source
         if user.op in _NO_SCORE or not as_value(source, user):
             return False
-        return user.op != "dict" and not self._looked_up(source, user)
+        return not self._looked_up(source, user)
 
     # -- control and weight --------------------------------------------------------------------
 
@@ -165,7 +172,10 @@ class Gold:
             if node.uid in self.values or self._class_of_token(node):
                 yield node
                 continue
-            if node.op in ("forward", "const", "ext") or self.is_token(node):
+            if node.op in ("forward", "const", "ext") or not takes_content(node) or self.is_token(node):
+                continue
+            if _asks_for_none(node):  # not what the value is, but which branch made it
+                todo.extend(t for a in node.args for t in _tests(a))
                 continue
             if node.op in ("call", "method") and last_name(node) in ("len", "size", "numel"):
                 continue
@@ -189,6 +199,18 @@ class Gold:
         left, right = node.args
         return any(self.is_token(a) and b.op == "const" for a, b in ((left, right), (right, left)))
 
+    def properties(self, test: Node) -> Iterator[tuple[Node, Node]]:
+        """(token, looked-up property) for stream tokens of this iteration behind ``test``."""
+        for node in self.flow.backward([test], lambda n: n.op != "forward", memory=False, limit=120):
+            if node.op == "index" and node.data is None and node.args[1].uid in self._stream:
+                if node.uid not in self.scores_of_models:
+                    yield plain(node.args[1]), node
+
+    def made_from(self, update: Store, token: Node) -> bool:
+        """Whether an update is keyed by the token or stores it."""
+        starts = [n for n in (update.key, update.value) if n is not None]
+        return any(n is token or plain(n) is token for n in self.flow.backward(starts, memory=False, limit=40))
+
     def compared(self, test: Node) -> Node | None:
         """The comparison of two scores of the realised token that decides ``test``, if one does."""
         for node in self.flow.backward([test], lambda n: n.op not in ("forward", "index") or n is test, memory=False, limit=80):
@@ -200,7 +222,7 @@ class Gold:
 
     def to_score(self, start: Node) -> list[Node] | None:
         """The chain from a value, as this iteration has it, through a log to an output."""
-        before = self.flow.forward([start], self._onward, limit=4000)
+        before = self.flow.forward(_with_parts(start), self._onward, limit=4000, stores=self.kept)
         logs = [self.flow.nodes[u] for u in before if self.flow.nodes[u].op in ("call", "method")]
         for log in sorted((n for n in logs if last_name(n) in _LOGS), key=lambda n: n.uid):
             output = self.scores.reaches_output(log)
@@ -211,7 +233,7 @@ class Gold:
     def _onward(self, source: Node, user: Node) -> bool:
         if user.uid < source.uid and user.uid not in self._summaries:
             return False
-        return as_value(source, user) and user.op != "dict" and not self._looked_up(source, user)
+        return as_value(source, user) and not self._looked_up(source, user)
 
     @cached_property
     def _summaries(self) -> frozenset[int]:
@@ -221,7 +243,7 @@ class Gold:
 
     def accumulates(self, start: Node) -> Node | None:
         """Where ``start`` is added up over positions on its way to an output, if it is."""
-        reached = self.flow.forward([start], self._scores_on, limit=4000)
+        reached = self.flow.forward([start], self._scores_on, limit=4000, stores=self.kept)
         for uid in sorted(reached):
             node = self.flow.nodes[uid]
             summed = node.op in ("call", "method") and last_name(node) in _SUMS
@@ -234,6 +256,31 @@ class Gold:
 def _carried(node: Node) -> bool:
     """A running total: a loop-carried value or an allocation that is added to."""
     return node.op == "phi" and node.data == "open"
+
+
+def _with_parts(node: Node) -> list[Node]:
+    """A value, and what it holds where it is a tuple: parts are taken out of it one by one."""
+    boxes = [v for v in alternatives(node, 6) if v.op == "tuple"] if node.op == "phi" else []
+    return [node, *(part for box in boxes for part in container_all(box.data) if part.op != "const")]
+
+
+def _asks_for_none(node: Node) -> bool:
+    return node.op == "compare" and any(a.op == "const" and a.data is None for a in node.args)
+
+
+def _tests(node: Node) -> list[Node]:
+    """The tests that decide which of its values a joined value has."""
+    if node.op != "phi":
+        return []
+    own = [node.data] if isinstance(node.data, Node) else []
+    return own + [t for a in node.args if a.uid < node.uid for t in _tests(a)]
+
+
+def _viewed(node: Node) -> Node:
+    """The allocation that a node is a view of."""
+    while node.op == "method" and node.data in VIEWS:
+        node = node.args[0]
+    return node
 
 
 def _arguments(node: Node) -> Iterable[Node]:

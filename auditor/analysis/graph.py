@@ -134,6 +134,7 @@ class Instance:
     cls: Any
     attrs: dict[str, Node] = field(default_factory=dict)
     origin: Instance | None = None  # what it was deep-copied from
+    copied_at: int = -1  # uid of the copy
     made: Context = ROOT
 
     @property
@@ -168,6 +169,13 @@ VIEWS = frozenset(
     "ascontiguousarray share_memory_ retain_grad data".split()
 )
 """Methods whose result holds the receiver's own elements."""
+
+COPIES = frozenset(
+    "copy clone astype float double half bfloat16 long int int_ type type_as item tolist".split()
+)
+"""Those among `VIEWS` that give memory of their own: updating the result leaves the receiver alone."""
+
+_ALIASES = VIEWS - COPIES
 
 PASS_CALLS = frozenset(
     "numpy.asarray numpy.array numpy.ascontiguousarray numpy.frombuffer torch.as_tensor torch.tensor "
@@ -250,7 +258,7 @@ def roots(node: Node) -> list[Node]:
         elif op in ("proj", "elem"):
             inner = _inside(current)
             todo.extend(inner or current.args[:1])
-        elif op in ("index", "attr") or (op == "method" and current.data in VIEWS):
+        elif op in ("index", "attr") or (op == "method" and current.data in _ALIASES):
             todo.append(current.args[0])
         elif op == "call" and current.data in PASS_CALLS and current.args:
             todo.append(current.args[0])

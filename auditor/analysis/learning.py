@@ -63,6 +63,7 @@ class Learning:
         self.tokens = tokens
         self.scores = scores
         self._members: dict[int, frozenset[int]] = {}
+        self._instances: dict[int, Instance] = {}
 
     # -- updates ----------------------------------------------------------------------------------
 
@@ -93,7 +94,7 @@ class Learning:
         if not seen:
             return None
         steps = self._steps(event.at)
-        state, leaves = self._parameters(steps) if steps else (frozenset(models), ())
+        state, leaves = self._parameters(steps) if steps else self._by_hand(event)
         return Update(event.at, loss, tuple(seen), tuple(compared), state or frozenset(models), leaves)
 
     def is_training(self, update: Update) -> bool:
@@ -134,6 +135,14 @@ class Learning:
                     break
         return found[:1] if found and not loops else found
 
+    def _by_hand(self, event: Event) -> tuple[frozenset[int], tuple[Node, ...]]:
+        """Free-standing tensors that are moved along their gradient without an optimiser."""
+        behind = self.flow.nodes[event.at.uid :]
+        gradients = [n.args[0] for n in behind if n.op == "attr" and n.data == "grad" and n.ctx.loops == event.at.ctx.loops]
+        roots = [r for value in (*event.args[1:2], *gradients) for r in self.flow.roots(value)]
+        leaves = [r for r in roots if r.op in ("call", "method") and r.data in _LEAVES and r.uid not in self._owned]
+        return frozenset(leaf.uid for leaf in leaves), tuple(leaves)
+
     def _parameters(self, optimizers: list[Node]) -> tuple[frozenset[int], tuple[Node, ...]]:
         state: set[int] = set()
         leaves: list[Node] = []
@@ -141,7 +150,7 @@ class Learning:
         for optimizer in optimizers:
             for one in alternatives(optimizer, 6):
                 starts.extend(one.args)
-        for node in self.flow.backward(starts, memory=False, limit=4000):
+        for node in self.flow.backward(starts, lambda n: n.op != "object", memory=False, limit=4000):
             if node.op == "object":
                 state |= self.members(node.data)
             elif node.op in ("call", "method") and node.data in _LEAVES:
@@ -168,6 +177,7 @@ class Learning:
             if id(current) in found:
                 continue
             found.add(id(current))
+            self._instances[id(current)] = current
             values = list(current.attrs.values())
             seen: set[int] = set()
             while values:
@@ -213,6 +223,12 @@ class Learning:
         last = max((uid for uid, _ in reached), default=-1)
         return [s for uid, s in reached if uid == last]
 
+    @cached_property
+    def last_report(self) -> Event | None:
+        """The last thing printed, logged or written that holds a score of validation tokens."""
+        last = max((self._last_output(s) for s in self.scorings), default=-1)
+        return next((e for e in self.flow.tracer.events if e.at.uid == last), None)
+
     def _last_output(self, scoring: Scoring) -> int:
         reached = self.flow.forward([scoring.at], limit=6000)
         last = -1
@@ -225,9 +241,17 @@ class Learning:
 
     def sees(self, scoring: Scoring, update: Update) -> bool:
         """Whether the score is computed with parameters that the update changed."""
-        if update.state & scoring.state:
+        if update.state & scoring.state or self._copied_after(update, scoring):
             return True
         return self._shipped_between(update, scoring)
+
+    def _copied_after(self, update: Update, scoring: Scoring) -> bool:
+        """The score uses a copy that was taken of what the update had changed."""
+        for member in scoring.state:
+            copy = self._instances.get(member)
+            if copy is not None and copy.copied_at > update.at.uid and id(copy.origin) in update.state:
+                return True
+        return False
 
     def _shipped_between(self, update: Update, scoring: Scoring) -> bool:
         """Saved after the update, loaded again before the score: the weights travel in a file."""
@@ -267,11 +291,13 @@ class Learning:
         return False
 
     def _older(self, load: Event, update: Update) -> bool:
-        """The loaded weights were taken from a model before the update."""
-        for node in self.flow.backward(load.args[1:2], memory=False, limit=400):
-            if node.op == "method" and node.data == "state_dict":
-                return node.uid < update.at.uid
-        return False
+        """All that is loaded was taken from a model before the update."""
+        taken = [
+            node.uid < update.at.uid
+            for node in self.flow.backward(load.args[1:2], memory=True, limit=600)
+            if node.op == "method" and node.data in ("state_dict", "parameters", "named_parameters")
+        ]
+        return bool(taken) and all(taken)
 
     def reset_inside(self, loop: Loop, scoring: Scoring) -> bool:
         """Whether each iteration of ``loop`` starts from weights that were taken before it."""

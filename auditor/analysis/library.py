@@ -35,7 +35,7 @@ _STR_METHODS = frozenset(
 )
 _SELF_METHODS = frozenset(
     "to cuda cpu eval train half float bfloat16 double requires_grad_ compile share_memory apply type "
-    "to_empty zero_grad register_forward_hook".split()
+    "to_empty zero_grad".split()
 )
 _CALLERS = frozenset(
     "submit apply_async map imap imap_unordered starmap spawn checkpoint Thread Process Timer "
@@ -87,6 +87,8 @@ def call(t: Tracer, name: str, args: Args, kwargs: Kwargs, at: ast.AST) -> Node:
     elif last in ("store", "atomic_add") and "triton" in name and len(args) >= 2:
         for pointer in _pointers(args[0]):
             t.store(pointer, args[0], args[1], "+=" if last == "atomic_add" else "=", at)
+    elif name.startswith("torch.distributed.") and "gather" in last and len(args) >= 2:
+        _collected(t, args, at)
     elif last == "step" and "optim" in name:
         t.event("step", *args, at=at)
     elif name in ("torch.autograd.grad", "torch.autograd.backward") and args:
@@ -94,6 +96,18 @@ def call(t: Tracer, name: str, args: Args, kwargs: Kwargs, at: ast.AST) -> Node:
     elif name in ("torch.save", "numpy.save", "numpy.savez", "numpy.savez_compressed", "pickle.dump"):
         t.event("save", *args, *kwargs.values(), at=at)
     return result
+
+
+def _collected(t: Tracer, args: Args, at: ast.AST) -> None:
+    """``all_gather(parts, mine)``, ``gather(mine, parts)``, ``all_gather_into_tensor(out, mine)``."""
+    for parts, mine in (args[:2], args[1::-1]):
+        boxes = [b for b in alternatives(parts, 4) if b.op == "list"]
+        for box in boxes:
+            t.blur(box.data)
+            box.data.summary.args.append(mine)
+        if boxes:
+            return
+    t.store(args[0], None, args[1], "copy_", at)
 
 
 def _fold(t: Tracer, fold: Callable[..., Any], args: Args, at: ast.AST) -> Node | None:
@@ -217,9 +231,38 @@ def _len(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | None:
 def _deepcopy(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | None:
     for value in alternatives(args[0], 3) if args else ():
         if value.op == "object":
-            old: Instance = value.data
-            return t.node("object", (value,), Instance(old.cls, dict(old.attrs), old, t.context), at)
+            return _cloned(t, value, {}, at)
     return None
+
+
+def _cloned(t: Tracer, value: Node, done: dict[int, Node], at: ast.AST) -> Node:
+    """A copy of an object with all that it holds: learning of the copy leaves the original alone."""
+    if value.uid in done:
+        return done[value.uid]
+    if value.op == "object":
+        old: Instance = value.data
+        new = Instance(old.cls, {}, old, made=t.context)
+        made = done[value.uid] = t.node("object", (value,), new, at)
+        new.copied_at = made.uid
+        new.attrs.update({k: _cloned(t, v, done, at) for k, v in old.attrs.items()})
+        return made
+    if value.op in ("list", "tuple", "dict"):
+        box: Container = value.data
+        copy = Container(box.kind, exact=box.exact)
+        made = done[value.uid] = t.node(value.op, (), copy, at)
+        copy.items = [_cloned(t, v, done, at) for v in box.items]
+        copy.keyed = {k: _cloned(t, v, done, at) for k, v in box.keyed.items()}
+        copy.summary = _cloned(t, box.summary, done, at) if box.summary is not None else None
+        copy.keys = box.keys
+        return made
+    if value.op == "phi":
+        made = done[value.uid] = t.node("phi", [], value.data, at)
+        made.args.extend(_cloned(t, v, done, at) for v in value.args)
+        return made
+    if value.op in ("call", "method"):
+        made = done[value.uid] = t.node("call", (value,), "copy.deepcopy", at)
+        return made
+    return value
 
 
 def _field(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | None:
@@ -308,6 +351,8 @@ _SPECIAL: dict[str, Callable[[Tracer, Args, Kwargs, ast.AST], Node | None]] = {
 
 def method(t: Tracer, receiver: Node, name: str, args: Args, kwargs: Kwargs, at: ast.AST) -> Node:
     """The result of calling a method that no user class defines."""
+    if name in ("register_forward_hook", "register_forward_pre_hook") and args:
+        return _hook(t, receiver, args, at)
     owners = alternatives(receiver, 6)
     boxes = [o for o in owners if o.op in ("list", "dict", "set", "tuple")]
     if boxes:
@@ -336,7 +381,17 @@ def method(t: Tracer, receiver: Node, name: str, args: Args, kwargs: Kwargs, at:
     return _array_method(t, receiver, name, args, kwargs, at)
 
 
+def _hook(t: Tracer, receiver: Node, args: Args, at: ast.AST) -> Node:
+    """A function that torch calls with a layer's inputs and outputs: called once, with unknowns."""
+    seen = [t.node("unknown", (), "hooked", at) for _ in range(2)]
+    t.event("hook", receiver, *seen, at=at)
+    t.call(args[0], [receiver, *seen], {}, at)
+    return t.node("unknown", (), "handle", at)
+
+
 def _array_method(t: Tracer, receiver: Node, name: str, args: Args, kwargs: Kwargs, at: ast.AST) -> Node:
+    if name == "step" and args and args[0].op in ("function", "bound"):
+        t.call(args[0], [], {}, at)  # a closure that evaluates the loss, as L-BFGS wants it
     result = t.opaque("method", name, [receiver, *args], kwargs, at)
     if name == "backward":
         t.event("backward", receiver, at=at)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from auditor.analysis.graph import Loop, Node, Store, common_loops
+from auditor.analysis.graph import Branch, Loop, Node, Store, alternatives, common_loops
 from auditor.analysis.learning import Scoring, Update, once, shared_loops
 from auditor.analysis.program import Program
 from auditor.analysis.tables import Read
@@ -17,6 +17,7 @@ class Order(Enum):
     SECOND_PASS = "the tokens were scored, learned from, and are scored again"
     EPOCHS = "the tokens come again in each epoch, so later scores have learned from them"
     SAME_STEP = "in each iteration the update comes before the score of the same tokens"
+    AHEAD = "the update reaches beyond the tokens that are scored so far"
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,26 @@ def _ordering(program: Program, update: Update, scoring: Scoring) -> Ordering | 
     for loop in shared:
         if once(loop, update.at) or learning.varies(scoring.target, loop):
             continue
-        if learning.reset_inside(loop, scoring) or _first_only(scoring, loop):
+        if learning.reset_inside(loop, scoring) or _first_only(program, scoring, loop):
             return None
         return Ordering(update, scoring, Order.EPOCHS, loop)
     if update.at.uid < scoring.at.uid and _same_tokens(program, update, scoring):
         return Ordering(update, scoring, Order.SAME_STEP, shared[-1])
+    if update.at.uid > scoring.at.uid and _reaches_ahead(program, update, scoring):
+        return Ordering(update, scoring, Order.AHEAD, shared[-1])
     return None
+
+
+def _reaches_ahead(program: Program, update: Update, scoring: Scoring) -> bool:
+    """Whether the update's targets end after the last scored target, by index arithmetic."""
+    scored = program.tokens.upper(scoring.target)
+    for target in update.targets:
+        learned = program.tokens.upper(target)
+        if scored is not None and learned is not None:
+            ahead = (learned - scored).constant
+            if ahead is not None and ahead > 0:
+                return True
+    return False
 
 
 def _scored_first(program: Program, update: Update, earlier: Scoring) -> bool:
@@ -67,31 +82,54 @@ def _scored_first(program: Program, update: Update, earlier: Scoring) -> bool:
     return earlier.at.uid not in own
 
 
-def _first_only(scoring: Scoring, loop: Loop) -> bool:
+def _first_only(program: Program, scoring: Scoring, loop: Loop) -> bool:
     """The score counts in the first iteration of ``loop`` only: ``if epoch == 0``."""
-    for branch in scoring.at.ctx.branches:
-        test = branch.test
-        if test.op != "compare" or test.data not in ("==", "<") or not branch.taken:
-            continue
-        counter, bound = test.args
-        if counter.op == "loopvar" and counter.ctx.loops and counter.ctx.loops[-1] is loop:
-            first = {"==": 0, "<": 1}[test.data]
-            if bound.op == "const" and bound.data == first:
-                return True
+    for node in program.scores.path_to_output(scoring.at):
+        if any(_is_first(branch, loop) for branch in node.ctx.branches):
+            return True
     return False
+
+
+def _is_first(branch: Branch, loop: Loop) -> bool:
+    test = branch.test
+    if test.op != "compare" or test.data not in ("==", "<") or not branch.taken:
+        return False
+    counter, bound = test.args
+    own = counter.op == "loopvar" and counter.ctx.loops and counter.ctx.loops[-1] is loop
+    return bool(own) and bound.op == "const" and bound.data == {"==": 0, "<": 1}[test.data]
 
 
 def _same_tokens(program: Program, update: Update, scoring: Scoring) -> bool:
     """Whether the update learned from what is scored next, as far as identity or position show."""
     tokens = program.tokens
-    if any(t.uid == scoring.target.uid for t in update.tokens):
+    fresh = [t for t in update.tokens if _made_before(t, update.at)]  # the rest is of an earlier turn
+    if any(t.uid == scoring.target.uid for t in fresh):
         return True
-    keys = {tokens.key(t) for t in update.tokens}
+    keys = {tokens.key(t) for t in fresh}
     if tokens.key(scoring.target) in keys:
         return True
     place = tokens.position(scoring.target)
-    places = [tokens.position(t) for t in update.targets or update.tokens]
+    places = [tokens.position(t) for t in fresh]
     return place is not None and any(p is not None and p.key() == place.key() for p in places)
+
+
+def _made_before(token: Node, moment: Node) -> bool:
+    return all(value.uid < moment.uid for value in alternatives(token))
+
+
+def second_site(update: Node, score: Node) -> tuple[str, int]:
+    """Where the second pass begins: the outermost call around ``score`` that is not around ``update``."""
+    around = set()
+    call = update.ctx.call
+    while call is not None:
+        around.add(call)
+        call = call.parent
+    site = (score.path, score.line)
+    call = score.ctx.call
+    while call is not None and call not in around:
+        site = (call.path, getattr(call.at, "lineno", score.line))
+        call = call.parent
+    return site
 
 
 def depends_on_unknown_setting(program: Program, node: Node) -> bool:
@@ -142,3 +180,14 @@ def _early(program: Program, stores: list[Store], read: Read) -> Fill | None:
         scored = any(s.at.uid < before[0].at.uid for s in program.learning.scorings)
         return Fill(before[0], read, Order.SECOND_PASS if scored else Order.WHOLE_PASS)
     return None
+
+
+def depends_on_rank(program: Program, store: Store) -> bool:
+    """Whether each process fills another part of the table."""
+    tokens = [t.node for t in program.tables.counted(store)]
+    for node in program.flow.backward(tokens, keys=True, places=True, limit=3000):
+        if node.op == "env" and node.data in ("RANK", "LOCAL_RANK"):
+            return True
+        if node.op in ("call", "method") and isinstance(node.data, str) and node.data.endswith("get_rank"):
+            return True
+    return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import threading
 import warnings
@@ -15,6 +16,11 @@ MAX_DEPTH = 400  # levels of nesting in the tree that is handed out
 MAX_TOKENS = 1_000_000
 _STACK = 512 * 1024 * 1024  # bytes; address space only, until it is used
 _RECURSION = 250_000
+# f-strings (3.12), type statements and parameters (3.12), except groups (3.11, 3.14), a[*b] (3.11)
+_MAY_BE_NEWER = re.compile(
+    r"""\b(?i:f|rf|fr|t)['"]|^\s*type\s+\w|\b(?:def|class)\s+\w+\s*\[|\bexcept\b[^:\n]*[*,]|\[\s*\*""",
+    re.MULTILINE,
+)
 _BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")
 
 
@@ -71,9 +77,11 @@ def _tree(text: str) -> ast.Module:
 
 
 def _parse_newer(text: str, error: SyntaxError) -> ast.Module | tuple[str, Party]:
+    where = f"line {error.lineno}: {error.msg}"
+    if not _MAY_BE_NEWER.search(text):
+        return f"no valid Python, {where}", Party.SUBMISSION
     from auditor.analysis import newer_grammar
 
-    where = f"line {error.lineno}: {error.msg}"
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     try:
         rewritten = newer_grammar.rewrite(text)

@@ -14,6 +14,7 @@ from auditor.analysis import library
 from auditor.analysis.flow import Flow
 from auditor.analysis.gold import Gold
 from auditor.analysis.graph import Node, walk
+from auditor.analysis.kernels import Kernels
 from auditor.analysis.learning import Learning
 from auditor.analysis.logproof import LogProof
 from auditor.analysis.scores import Scores
@@ -65,6 +66,10 @@ class Program:
     @cached_property
     def tables(self) -> Tables:
         return Tables(self.flow, self.tokens)
+
+    @cached_property
+    def kernels(self) -> Kernels:
+        return Kernels(self.submission, self.flow)
 
     @cached_property
     def gold(self) -> Gold:

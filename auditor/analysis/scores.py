@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from auditor.analysis.flow import Flow
+from auditor.analysis.flow import Flow, path_to
 from auditor.analysis.graph import VIEWS, Node, is_place
 from auditor.analysis.tokens import Tokens
 
@@ -111,22 +111,25 @@ class Scores:
         for log in sorted((n for n in logs if last_name(n) in _LOGS), key=lambda n: n.uid):
             after = self.reaches_output(log)
             if after is not None:
-                chain = _chain(before, log, self.flow.nodes)
+                chain = path_to(before, log, self.flow.nodes)
                 return [*chain, after]
         return None
 
+    def values_from(self, start: Node) -> dict[int, Node | None]:
+        """What is computed from ``start``, not merely chosen by it: uid -> predecessor."""
+        return self.flow.forward([start], as_value, limit=6000)
+
     def reaches_output(self, start: Node) -> Node | None:
+        chain = self.path_to_output(start)
+        return chain[-1] if chain else None
+
+    def path_to_output(self, start: Node) -> list[Node]:
+        """The chain of values from ``start`` to the first thing printed that is made from it."""
         reached = self.flow.forward([start], as_value, limit=6000)
         for uid in reached:
             if uid in self.outputs:
-                return self.flow.nodes[uid]
-        return None
-
-
-def _chain(reached: dict[int, Node | None], node: Node, nodes: list[Node]) -> list[Node]:
-    from auditor.analysis.flow import path_to
-
-    return path_to(reached, node, nodes)
+                return path_to(reached, self.flow.nodes[uid], self.flow.nodes)
+        return []
 
 
 def as_value(source: Node, user: Node) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from auditor.analysis.flow import Flow
+from auditor.analysis.flow import Flow, takes_content
 from auditor.analysis.graph import Node, Store
 from auditor.analysis.scores import last_name
 from auditor.analysis.tokens import Tokens
@@ -18,7 +18,7 @@ _LOSSY_CALLS = frozenset(
 )
 _READERS = frozenset("gather index_select take take_along_dim take_along_axis embedding".split())
 _COUNTS = frozenset("bincount unique histogram histc Counter add_at".split())
-_FILLED = frozenset("load load_file frombuffer read open fromfile loads unpack".split())
+_FILLED = frozenset("load load_file frombuffer read open fromfile loads unpack decompress".split())
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Tables:
     def __init__(self, flow: Flow, tokens: Tokens) -> None:
         self.flow = flow
         self.tokens = tokens
+        self._from_file: dict[int, bool] = {}
 
     @cached_property
     def counting(self) -> dict[int, list[Store]]:
@@ -103,6 +104,8 @@ class Tables:
                 continue
             if node.op in ("forward", "const", "ext", "loopvar", "compare", "bool", "function", "object", "slice"):
                 continue
+            if not takes_content(node):
+                continue
             if node.op in ("call", "method") and last_name(node) in _READERS | {"argmax", "topk", "argsort", "len", "multinomial"}:
                 continue
             deeper = lossy or (node.op == "binop" and node.data in _LOSSY_OPS)
@@ -152,13 +155,16 @@ class Tables:
         return found
 
     def is_table(self, base: Node) -> bool:
-        counting = self.counting
-        for root in self.flow.roots(base):
-            if root.uid in counting:
-                return True
-            if root.op in ("call", "method") and last_name(root).rstrip("()") in _FILLED:
-                return True
-        return False
+        """Whether ``base`` accumulates from tokens or comes out of a file (the shipped artifact)."""
+        return any(root.uid in self.counting or self._unpacked(root) for root in self.flow.roots(base))
+
+    def _unpacked(self, root: Node) -> bool:
+        known = self._from_file.get(root.uid)
+        if known is None:
+            made_from = self.flow.backward([root], memory=False, limit=60)
+            known = any(n.op in ("call", "method") and last_name(n).rstrip("()") in _FILLED for n in made_from)
+            self._from_file[root.uid] = known
+        return known
 
 
 def _inputs(node: Node) -> list[Node]:

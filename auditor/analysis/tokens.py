@@ -27,6 +27,7 @@ _KEEPING_CALLS = PASS_CALLS | frozenset(
     "torch.index_select numpy.take torch.take torch.empty_like reversed enumerate zip "
     "torch.split torch.chunk numpy.split torch.unfold torch.as_strided".split()
 )
+_ALLOCATIONS = frozenset("torch.zeros torch.empty torch.full numpy.zeros numpy.empty torch.ones".split())
 _PURE = frozenset("elem proj binop unop call method index slice attr".split())
 _KEEPING_METHODS = VIEWS | frozenset(
     "unfold index_select take split chunk roll clamp clip pad narrow masked_select gather numpy pop "
@@ -191,6 +192,11 @@ class Tokens:
             return self.form(node.args[0])
         if op == "method" and node.data in ("clamp", "clamp_min", "clip"):
             return self.form(node.args[0])
+        if op == "call" and node.data in ("numpy.where", "torch.where") and len(node.args) == 3:
+            forms = [f for f in map(self.form, node.args[1:]) if f is not None and IOTA in f]
+            return forms[0] if len(forms) == 1 else Form({self.key(node): 1})
+        if _where_holds(node):
+            return Form({IOTA: 1})  # some of the running index's values
         if op == "index":
             return self._selected(node)
         if op == "phi":
@@ -297,17 +303,49 @@ class Tokens:
         return None
 
     def _joined(self, parts: Node) -> Position | None:
-        """cat([filler, x[:-k]]): x shifted to the right by the filler's length."""
+        """cat([filler, x]): x shifted to the right by the filler's length."""
         if parts.op not in ("list", "tuple"):
             return self.position(parts)
         values = container_all(parts.data)
-        if parts.data.exact and len(values) == 2:
-            first, second = values
-            if self.position(second) is not None and (not self.of(first) or self._first([first]) is None):
-                last = self.position(second)
-                assert last is not None
-                return last.shifted(Form({None: -1}))
-        return self._first(values)
+        if not parts.data.exact or len(values) != 2:
+            return self._first(values)
+        filler, rest = values
+        position = self.position(rest)
+        if position is None:
+            return self.position(filler)
+        length = self._length(filler)
+        return position.shifted(Form({None: -length})) if length else None
+
+    def _length(self, node: Node) -> int | None:
+        """The length along the last axis, where constants give it; a filler that is no token is 1 long."""
+        if not self.of(node):
+            return 1
+        high, position = self.upper(node), self.position(node)
+        if high is None or position is None:
+            return None
+        start = Form(position.form)
+        start.pop(IOTA, None)
+        return (high - start).constant
+
+    def upper(self, node: Node) -> Form | None:
+        """The stream position behind the last element of a slice of the stream, if slices give it."""
+        if node.op == "method" and node.data in VIEWS or node.op == "call" and node.data in PASS_CALLS:
+            return self.upper(node.args[0]) if node.args else None
+        if node.op != "index" or node.args[1].op != "slice":
+            return None
+        base, bounds = node.args
+        high = bounds.args[1]
+        if high.op == "const" and high.data is None:
+            return self.upper(base)
+        if high.op == "const" and isinstance(high.data, int) and high.data < 0:
+            whole = self.upper(base)
+            return None if whole is None else whole + Form({None: high.data})
+        start, bound = self.position(base), self.form(high)
+        if start is None or bound is None:
+            return None
+        offset = Form(start.form)
+        offset.pop(IOTA, None)
+        return offset + bound
 
     def _written(self, node: Node) -> Position | None:
         """A buffer's position is that of what was stored in it."""
@@ -350,7 +388,7 @@ class Tokens:
             low = self._low(key)
             return None if low is None else position.shifted(low)
         form = self.form(key)
-        if form is None or (IOTA not in form and _is_filter(key)):
+        if form is None or (IOTA not in form and (_is_filter(key) or _is_matrix(base))):
             return position
         inner_form = Form(position.form)
         inner_form.pop(IOTA, None)
@@ -389,6 +427,37 @@ def stream_kinds(text: str) -> set[str]:
     return kinds
 
 
+def _is_matrix(node: Node) -> bool:
+    """Whether a value has rows, as far as the call that shaped it shows."""
+    for _ in range(12):
+        if node.op == "method" and node.data in ("reshape", "view", "expand") or node.data in _ALLOCATIONS:
+            sizes = node.positional[1:] if node.op == "method" else node.positional
+            if len(sizes) == 1 and sizes[0].op in ("tuple", "list"):
+                return len(sizes[0].data.items) > 1
+            return len(sizes) > 1
+        if node.op in ("call", "method") and node.data in ("unsqueeze", "torch.stack", "numpy.stack"):
+            return True
+        if not node.args or not (
+            (node.op == "method" and node.data in VIEWS)
+            or (node.op == "call" and node.data in PASS_CALLS)
+            or node.op == "unop"
+        ):
+            return False
+        node = node.args[0]
+    return False
+
+
+def _where_holds(node: Node) -> bool:
+    """The indices where a mask holds, or a part of them."""
+    if node.op == "call":
+        return node.data.rpartition(".")[2] == "flatnonzero"
+    if node.op == "proj" or (node.op == "index" and node.args[1].op == "const"):
+        made = node.args[0]
+        name = made.data.rpartition(".")[2] if made.op in ("call", "method") else ""
+        return name == "nonzero" or (name == "where" and len(made.positional) == 1)
+    return node.op == "index" and _where_holds(node.args[0])
+
+
 def _is_filter(key: Node) -> bool:
     """A mask, or the indices where a mask holds: some of the same elements."""
     if key.op in ("compare", "bool", "unop"):
@@ -420,7 +489,8 @@ def keeps(source: Node, user: Node) -> bool:
     if op == "index":
         return user.args[0] is source or user.args[0].uid != user.args[1].uid and _holds(user.args[0], source)
     if op == "method":
-        return user.data in _KEEPING_METHODS and _holds(user.args[0], source)
+        given = user.args[0] is not source and any(a is source for a in user.args[1:])
+        return user.data in _KEEPING_METHODS and not given and _holds(user.args[0], source)
     if op == "call":
         if user.data in _KEEPING_CALLS:
             return True

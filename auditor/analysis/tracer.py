@@ -684,14 +684,10 @@ class Tracer:
                 return self.element(args[0], at)
             if name in ("itertools.product",):
                 return self.container("tuple", [self.element(a, at) for a in args], at)
-        if iterable.op in ("list", "tuple", "set"):
+        if iterable.op in ("list", "tuple", "set") and iterable.data.exact:
             values = container_all(iterable.data)
             if len(values) == 1:
                 return values[0]
-            if values and iterable.data.exact:
-                return self.phi(values, iterable)
-            if iterable.data.summary is not None:
-                return self.node("elem", (iterable,), None, at)
         if iterable.op == "dict":
             return self._dict_keys(iterable)
         if iterable.op == "method" and iterable.data in ("items", "values", "keys") and iterable.args:

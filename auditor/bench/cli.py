@@ -110,7 +110,12 @@ def audits(
     ) as progress:
         for ended in progress:
             pull = ended.value or AuditedPull(error=ended.error)
-            done[ended.task.pr] = replace(pull, seconds=ended.seconds, peak_bytes=ended.peak_bytes)
+            done[ended.task.pr] = replace(
+                pull,
+                seconds=ended.seconds,
+                cpu_seconds=ended.cpu_seconds,
+                peak_bytes=ended.peak_bytes,
+            )
     return {pr: done[pr] for pr in tasks}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,12 +18,17 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Ended(Generic[Task, Value]):
-    """How a task ended: with a value, or with ``error`` in one line."""
+    """How a task ended: with a value, or with ``error`` in one line.
+
+    ``seconds`` are wall time, ``cpu_seconds`` what the task and its own subprocesses used: on a
+    busy machine only the latter can be compared.
+    """
 
     task: Task
     value: Value | None
     error: str
     seconds: float
+    cpu_seconds: float
     peak_bytes: int
 
 
@@ -73,29 +79,29 @@ def _end(
     connection: Connection, running: _Running[Task], answered: bool, timeout: float
 ) -> Ended[Task, Value]:
     value = None
-    seconds, peak = time.monotonic() - running.started, 0
+    seconds, cpu, peak = time.monotonic() - running.started, 0.0, 0
     if not answered:
         running.process.kill()
         error = f"took longer than {timeout:g} s"
     else:
         try:
-            value, error, seconds, peak = connection.recv()
+            value, error, seconds, cpu, peak = connection.recv()
         except EOFError:
             running.process.join()
             error = f"the process died with exit code {running.process.exitcode}"
     running.process.join()
     connection.close()
-    return Ended(running.task, value, error, seconds, peak)
+    return Ended(running.task, value, error, seconds, cpu, peak)
 
 
 def _child(work: Callable[[Task], Value], task: Task, sender: Connection) -> None:
-    started = time.monotonic()
+    started, cpu = time.monotonic(), _cpu_seconds()
     value, error = None, ""
     try:
         value = work(task)
     except Exception as problem:  # anything at all is this task's result, not the run's end
         error = _one_line(problem)
-    sender.send((value, error, time.monotonic() - started, peak_bytes()))
+    sender.send((value, error, time.monotonic() - started, _cpu_seconds() - cpu, _peak_bytes()))
 
 
 def _one_line(problem: Exception) -> str:
@@ -106,7 +112,11 @@ def _one_line(problem: Exception) -> str:
     return f"{type(problem).__name__}: {problem}{where}".replace("\n", " ")
 
 
-def peak_bytes() -> int:
+def _cpu_seconds() -> float:
+    return sum(os.times()[:4])
+
+
+def _peak_bytes() -> int:
     """The most memory this process has held, in bytes; 0 where the system doesn't say."""
     try:
         import resource

@@ -68,6 +68,7 @@ class AuditedPull:
     problems: tuple[str, ...] = ()
     error: str = ""
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     peak_bytes: int = 0
     renamed_files: int = 0
     unrenamed_files: int = 0

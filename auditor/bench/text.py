@@ -137,8 +137,8 @@ def _cost(pulls: Mapping[int, AuditedPull]) -> Iterator[str]:
         return
     slowest = sorted(pulls.items(), key=lambda item: -item[1].seconds)[:5]
     yield (
-        f"{len(pulls)} pull requests, {sum(seconds):.1f} s of work, "
-        f"median {seconds[len(seconds) // 2]:.2f} s, "
+        f"{len(pulls)} pull requests, {sum(p.cpu_seconds for p in pulls.values()):.1f} s CPU, "
+        f"{sum(seconds):.1f} s wall, median {seconds[len(seconds) // 2]:.2f} s, "
         f"peak {max(p.peak_bytes for p in pulls.values()) / 2**20:.0f} MiB; slowest "
         + ", ".join(f"#{pr} {pull.seconds:.1f} s" for pr, pull in slowest)
     )
@@ -196,6 +196,7 @@ def _row_json(judgement: Judgement) -> dict[str, Any]:
 def _pull_json(pull: AuditedPull) -> dict[str, Any]:
     return {
         "seconds": round(pull.seconds, 3),
+        "cpu_seconds": round(pull.cpu_seconds, 3),
         "peak_bytes": pull.peak_bytes,
         "faults": list(pull.faults),
         "problems": list(pull.problems),

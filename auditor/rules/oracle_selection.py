@@ -108,8 +108,13 @@ def _replaced(program: Program) -> Iterator[tuple[Node, Node]]:
 
 def _compares(program: Program, compared: Node, value: Node) -> bool:
     """Whether the stored score is one of the compared ones, so that the better one stays."""
-    made = {n.uid for n in program.flow.backward(compared.args, memory=False, limit=60)}
-    return any(n.uid in made for n in program.flow.backward([value], memory=False, limit=12))
+    near = {n.uid for n in program.flow.backward([value], memory=False, limit=12)}
+    return any(
+        n.uid in near
+        for score in compared.args
+        for n in program.flow.backward([score], memory=False, limit=12)
+    )
+
 
 
 RULE = Rule(

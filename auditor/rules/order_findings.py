@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auditor.analysis.order import Ordering, depends_on_unknown_setting
+from auditor.analysis.order import Fill, Ordering, depends_on_rank, depends_on_unknown_setting
 from auditor.analysis.program import Program
 from auditor.report.model import Finding, Level
 from auditor.rules.base import Rule
@@ -11,8 +11,10 @@ from auditor.rules.steps import flow_steps
 SETTING_GAP = " (whether this branch runs hangs on a setting that the submission does not show)"
 
 
-def ordering_finding(program: Program, rule: Rule, found: Ordering, what: str) -> Finding:
-    """A finding at the backward pass; suspect when no target is compared or a setting is unknown."""
+def ordering_finding(
+    program: Program, rule: Rule, found: Ordering, what: str, site: tuple[str, int] | None = None
+) -> Finding:
+    """A finding at the backward pass (or ``site``); suspect when a setting decides and is unknown."""
     update, scoring = found.update, found.scoring
     unknown = depends_on_unknown_setting(program, update.at)
     certain = bool(update.targets) and not unknown
@@ -29,11 +31,25 @@ def ordering_finding(program: Program, rule: Rule, found: Ordering, what: str) -
             (scoring.output, "the score is reported"),
         ],
     )
-    return rule.finding(
-        level,
-        update.at.path,
-        update.at.line,
-        f"{verb}: {what}{SETTING_GAP if unknown else ''}",
-        steps=steps,
-        column=update.at.column,
+    path, line = site or (update.at.path, update.at.line)
+    message = f"{verb}: {what}{SETTING_GAP if unknown else ''}"
+    return rule.finding(level, path, line, message, steps=steps, column=0 if site else update.at.column)
+
+
+def fill_finding(program: Program, rule: Rule, fill: Fill, site: tuple[str, int] | None = None) -> Finding:
+    """A finding for a table that is filled too early; suspect when ranks fill different parts."""
+    partial = depends_on_rank(program, fill.store)
+    level = Level.SUSPECT if partial else Level.VIOLATION
+    verb = "appears to break" if partial else "breaks"
+    gap = "; which part each rank fills was not followed" if partial else ""
+    score = program.scores.path_to_score(fill.read.node) or [fill.read.node]
+    steps = flow_steps(
+        program,
+        [
+            (fill.store.at, "the table counts validation tokens"),
+            (fill.read.node, "the table is read to score them"),
+            (score[-1], "reaches the reported score"),
+        ],
     )
+    path, line = site or (fill.store.at.path, fill.store.at.line)
+    return rule.finding(level, path, line, f"{verb}: {fill.order.value}{gap}", steps=steps)

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from auditor.rules import (
+    target_gated_expert,
+    byte_spread_mixture,
     oracle_selection,
     prequant_ttt,
+    repeated_scoring,
     rescored_epoch,
+    selection_on_val,
+    slot,
     target_in_key,
     two_pass,
+    unquantised_headline,
     update_before_score,
+    val_calibration,
+    val_in_training,
 )
 from auditor.rules.base import Rule
 
@@ -19,4 +27,12 @@ RULES: tuple[Rule, ...] = (
     prequant_ttt.RULE,
     two_pass.RULE,
     oracle_selection.RULE,
+    target_gated_expert.RULE,
+    byte_spread_mixture.RULE,
+    slot.RULE,
+    repeated_scoring.RULE,
+    val_calibration.RULE,
+    val_in_training.RULE,
+    selection_on_val.RULE,
+    unquantised_headline.RULE,
 )

@@ -19,7 +19,7 @@ def check(program: Program) -> Iterable[Finding]:
             continue
         if found.order is Order.EPOCHS:
             yield ordering_finding(program, RULE, found, found.order.value)
-        elif found.order is Order.WHOLE_PASS and any(program.learning.repeated_loops(found.update)):
+        elif found.order in (Order.WHOLE_PASS, Order.SECOND_PASS) and any(program.learning.repeated_loops(found.update)):
             what = "several epochs over the validation tokens come before the reported score"
             yield ordering_finding(program, RULE, found, what)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from auditor.analysis.graph import Node
 from auditor.analysis.learning import Scoring, Update, shared_loops
 from auditor.analysis.program import Program
+from auditor.analysis.windows import bounds, counted_from, is_none
 from auditor.report.model import Finding, Level
 from auditor.rules.base import Rule
 from auditor.rules.steps import flow_steps
@@ -58,7 +59,7 @@ def _ask(program: Program, update: Update, scoring: Scoring) -> Finding:
 def _on_context_only(program: Program, update: Update, scoring: Scoring) -> bool:
     """Whether the fit provably ends where the scored part of the same row begins."""
     ends = _ends(program, update)
-    starts = _starts(program, scoring)
+    starts = counted_from(program, scoring)
     if not ends or not starts:
         return False
     in_rows = any(rows for _, rows in ends)
@@ -94,36 +95,15 @@ def _ends(program: Program, update: Update) -> list[tuple[Node, bool]]:
         parts.extend(n.args[1] for n in _views(target) if n.op == "index")
     ends = []
     for part in parts:
-        bounds = _bounds(part)
-        if bounds is not None and _is_none(bounds[0]) and not _is_none(bounds[1]):
-            ends.append((bounds[1], part.op == "tuple"))
+        limits = bounds(part)
+        if limits is not None and is_none(limits[0]) and not is_none(limits[1]):
+            ends.append((limits[1], part.op == "tuple"))
     return ends
 
 
 def _mask_keys(program: Program, mask: Node) -> list[Node]:
     """Where a mask was set."""
     return [s.key for s in program.flow.stores(mask) if s.key is not None]
-
-
-def _starts(program: Program, scoring: Scoring) -> list[Node]:
-    """Where slices begin the part of the window that is counted."""
-    starts = []
-    for uid in program.flow.forward([scoring.at], limit=60):
-        node = program.flow.nodes[uid]
-        bounds = _bounds(node.args[1]) if node.op == "index" else None
-        if bounds is not None and not _is_none(bounds[0]):
-            starts.append(bounds[0])
-    return starts
-
-
-def _bounds(key: Node) -> tuple[Node, Node] | None:
-    if key.op == "tuple" and key.data.items:
-        key = key.data.items[-1]
-    return (key.args[0], key.args[1]) if key.op == "slice" else None
-
-
-def _is_none(node: Node) -> bool:
-    return node.op == "const" and node.data is None
 
 
 def _views(node: Node) -> Iterator[Node]:

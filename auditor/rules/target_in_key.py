@@ -8,6 +8,7 @@ from auditor.analysis.graph import Node
 from auditor.analysis.program import Program
 from auditor.analysis.scores import last_name
 from auditor.analysis.tables import KeyToken, Read
+from auditor.analysis.tokens import Form, Position
 from auditor.report.model import Finding, Level
 from auditor.rules.base import Rule
 from auditor.rules.steps import flow_steps, step
@@ -32,13 +33,12 @@ def _judge(program: Program, read: Read) -> Finding | None:
     hashed = [k for k in read.tokens if k.lossy and program.tokens.is_val(k.node)]
     if not hashed:
         return None
-    target = next(_realised(program, hashed), None)
-    newest = None if target else _newest(program, hashed, read)
-    key_token = target or newest
-    if key_token is None:
-        return None
     path = program.scores.path_to_score(read.node)
     if path is None:
+        return None
+    target = next(_realised(program, hashed, path), None)
+    key_token = target or _newest(program, hashed, read)
+    if key_token is None:
         return None
     steps = flow_steps(
         program,
@@ -104,15 +104,30 @@ def _at_target(program: Program, node: Node) -> bool:
     return any(program.tokens.is_val(a) for a in node.args[1:])
 
 
-def _realised(program: Program, tokens: list[KeyToken]) -> Iterator[KeyToken]:
+def _realised(program: Program, tokens: list[KeyToken], path: list[Node]) -> Iterator[KeyToken]:
     """Key tokens that are what the model's output is compared with, by identity or by position."""
     for token in tokens:
         if token.node.uid in program.scores.target_values:
             yield token
+    scored = program.scores.scored_positions
     for token in tokens:
         position = program.tokens.position(token.node)
-        if position is not None and position.key() in program.scores.scored_positions:
+        if position is None:
+            continue
+        if position.key() in scored or any(p.key() in scored for p in _sliced(program, position, path)):
             yield token
+
+
+def _sliced(program: Program, position: Position, path: list[Node]) -> Iterator[Position]:
+    """Where the counts of that position lie after each slice on their way to the score."""
+    for node in path:
+        if node.op == "index" and node.args[1].op == "slice":
+            low = node.args[1].args[0]
+            form = Form() if low.data is None and low.op == "const" else program.tokens.form(low)
+            if form is None:
+                return
+            position = position.shifted(form)
+            yield position
 
 
 def _newest(program: Program, tokens: list[KeyToken], read: Read) -> KeyToken | None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from auditor.analysis.order import Order, early_fills, orderings
+from auditor.analysis.order import Order, early_fills, orderings, second_site
 from auditor.analysis.program import Program
 from auditor.report.model import Finding
 from auditor.rules.base import Rule
-from auditor.rules.order_findings import ordering_finding
-from auditor.rules.update_before_score import fill_finding
+from auditor.rules.order_findings import fill_finding, ordering_finding
 
 _PULL = "https://github.com/openai/parameter-golf/pull/"
 
@@ -17,10 +16,11 @@ _PULL = "https://github.com/openai/parameter-golf/pull/"
 def check(program: Program) -> Iterable[Finding]:
     for found in orderings(program):
         if found.order is Order.SECOND_PASS and not found.update.free_standing:
-            yield ordering_finding(program, RULE, found, found.order.value)
+            site = second_site(found.update.at, found.scoring.at)
+            yield ordering_finding(program, RULE, found, found.order.value, site)
     for fill in early_fills(program):
         if fill.order is Order.SECOND_PASS:
-            yield fill_finding(program, RULE, fill)
+            yield fill_finding(program, RULE, fill, second_site(fill.store.at, fill.read.node))
 
 
 

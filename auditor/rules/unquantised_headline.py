@@ -21,7 +21,7 @@ def check(program: Program) -> Iterable[Finding]:
     if not headline:
         return
     scoring = headline[-1]
-    restored = [e for e in _loads(program) if _is_round_trip(program, e)]
+    restored = _restored(program)
     if restored:
         if not any(_uses(program, s, e) for s in headline for e in restored):
             yield _finding(program, scoring, restored[-1].at, "the artifact is read back here")
@@ -32,13 +32,25 @@ def check(program: Program) -> Iterable[Finding]:
         yield _finding(program, scoring, written[-1].at, "the artifact is written here, and never read back")
 
 
-def _loads(program: Program) -> list[Event]:
-    return [e for e in program.tracer.events if e.kind == "load_state"]
+def _restored(program: Program) -> list[Event]:
+    """Loads of weights that went through a file or through rounding, and copies of such a model."""
+    found: list[Event] = []
+    for event in program.tracer.events:
+        if event.kind != "load_state":
+            continue
+        round_trip = program.learning.from_file(event) or _rounded(program, event.args[1:2])
+        if round_trip or any(_copies(program, event, earlier) for earlier in found):
+            found.append(event)
+    return found
 
 
-def _is_round_trip(program: Program, load: Event) -> bool:
-    """Whether the loaded weights went through a file or through rounding."""
-    return program.learning.from_file(load) or _rounded(program, load.args[1:2])
+def _copies(program: Program, load: Event, earlier: Event) -> bool:
+    """Whether the loaded weights are those of the model that ``earlier`` loaded."""
+    shipped = {id(owner) for owner in _owners(earlier.args[0])}
+    return any(
+        node.op == "method" and node.data == "state_dict" and any(id(o) in shipped for o in _owners(node.args[0]))
+        for node in program.flow.backward(load.args[1:2], limit=400)
+    )
 
 
 def _is_quantised(program: Program, save: Event) -> bool:

@@ -4,42 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from auditor.analysis.order import Fill, Order, early_fills, orderings
+from auditor.analysis.order import Order, early_fills, orderings
 from auditor.analysis.program import Program
-from auditor.report.model import Finding, Level
+from auditor.report.model import Finding
 from auditor.rules.base import Rule
-from auditor.rules.order_findings import ordering_finding
-from auditor.rules.steps import flow_steps
+from auditor.rules.order_findings import fill_finding, ordering_finding
 
 _PULL = "https://github.com/openai/parameter-golf/pull/"
 
 
 def check(program: Program) -> Iterable[Finding]:
     for found in orderings(program):
-        if found.order in (Order.WHOLE_PASS, Order.SAME_STEP) and not found.update.free_standing:
+        if found.order in (Order.WHOLE_PASS, Order.SAME_STEP, Order.AHEAD) and not found.update.free_standing:
             yield ordering_finding(program, RULE, found, f"{found.order.value}")
     for fill in early_fills(program):
         if fill.order is not Order.SECOND_PASS:
             yield fill_finding(program, RULE, fill)
-
-
-def fill_finding(program: Program, rule: Rule, fill: Fill) -> Finding:
-    steps = flow_steps(
-        program,
-        [
-            (fill.store.at, "the table counts validation tokens"),
-            (fill.read.node, "the table is read to score them"),
-            *((n, "becomes part of the score") for n in (program.scores.path_to_score(fill.read.node) or [])[-2:]),
-        ],
-    )
-    return rule.finding(
-        Level.SUSPECT,
-        fill.store.at.path,
-        fill.store.at.line,
-        f"appears to break: {fill.order.value}; which positions the table covers was not followed to the end",
-        steps=steps,
-        column=fill.store.at.column,
-    )
 
 
 RULE = Rule(

@@ -164,7 +164,7 @@ def _stream(dotted: str, *names: str) -> Callable[..., Any]:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "str": _str,
     "bytes": _bytes,
-    "bytearray": _bytes,
+    "bytearray": lambda *arguments: bytearray(_bytes(*arguments)),
     "memoryview": bytes,
     "int": _int,
     "int.from_bytes": lambda data, order="big", **k: int.from_bytes(data[:4096], order, **k),

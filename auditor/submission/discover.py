@@ -19,7 +19,7 @@ _CODE = (".py", *NATIVE_SUFFIXES, ".json", ".sh", ".lzma", ".xz", ".zlib")
 _TRACK = re.compile(r"(?i)track|record|16mb|10min|unlimited")
 # A script counts as an experiment when it speaks of a score, and can be started.
 _SCORES = re.compile(
-    r"(?i)val_?bpb|val_?loss|\bbpb\b|cross_entropy|log_softmax|logsumexp|\bnll\b|bits.per.byte|log2?\("
+    r"(?i)val_?bpb|val_?loss|cross_entropy|log_?softmax|logsumexp|log_?probs?\b|\bnll|bits.per.byte"
 )
 _STARTS = re.compile(
     r"__main__|^(?:main|run|train)\(|init_process_group|argparse|sys\.argv", re.MULTILINE
@@ -136,17 +136,24 @@ def groups(tree: FileTree, delta: Delta | None) -> list[Group]:
     files. A script that is the same, byte for byte, as one that was there before is no submission
     of its own (the baseline, copies of other records) unless it is the entry of a new record.
     """
-    paths = list(tree.sizes) if delta is None else sorted(delta.paths & tree.sizes.keys())
-    by_folder: dict[str, list[str]] = {}
-    for path in paths:
-        folder = record_folder(path)
-        if folder is not None and (delta is None or _is_new_or_code(path, folder, delta)):
-            by_folder.setdefault(folder, []).append(path)
-    found = [
-        g for folder in sorted(by_folder)[:MAX_GROUPS] if (g := folder_group(tree, folder, delta))
-    ]
-    loose = [p for p in paths if record_folder(p) is None]
+    folders = changed_folders(tree, delta)[:MAX_GROUPS]
+    found = [group for folder in folders if (group := folder_group(tree, folder, delta))]
+    loose = [path for path in _changed(tree, delta) if record_folder(path) is None]
     return [*found, *_loose_groups(tree, loose, delta, found)]
+
+
+def changed_folders(tree: FileTree, delta: Delta | None) -> list[str]:
+    """The record folders that a pull request adds or changes."""
+    found = set()
+    for path in _changed(tree, delta):
+        folder = record_folder(path)
+        if folder and (delta is None or _is_new_or_code(path, folder, delta)):
+            found.add(folder)
+    return sorted(found)
+
+
+def _changed(tree: FileTree, delta: Delta | None) -> list[str]:
+    return sorted(tree.sizes if delta is None else delta.paths & tree.sizes.keys())
 
 
 def folder_group(tree: FileTree, folder: str, delta: Delta | None = None) -> Group | None:

@@ -50,6 +50,7 @@ SINKS = frozenset(
 _TELLING = (SINKS - {"eval"}) | {
     name.rpartition(".")[2] for name in decoders.DECODERS if not name.endswith("decompress")
 }
+_GROWING = ("extend", "update")
 _SMALL = 100  # names in a function that is entered whatever it does
 _PACKED = 200  # characters from which on an argument may be packed code
 
@@ -146,7 +147,7 @@ class _Effects(Expressions):
             return self._call_stream(call, owner, name)
         if isinstance(owner, PurePosixPath):
             return self._call_path(call, owner, name)
-        if isinstance(owner, (list, dict)) and name in ("extend", "update") and call.args:
+        if isinstance(owner, (list, dict, bytearray)) and name in _GROWING and call.args:
             return self._extend(owner, call.args[0])
         function = method(owner, name)
         if function is None or not (isinstance(owner, (list, dict)) or is_known(call.args)):
@@ -154,13 +155,17 @@ class _Effects(Expressions):
         out = self._decoded(call, name, function)
         return list(out) if isinstance(owner, dict) and name in ("items", "keys", "values") else out
 
-    def _extend(self, owner: list[Any] | dict[Any, Any], more: Any) -> None:
+    def _extend(self, owner: list[Any] | dict[Any, Any] | bytearray, more: Any) -> None:
         if isinstance(owner, dict):
             owner.update(more if isinstance(more, dict) else {})
-            return
-        items = self.items(more)
-        owner.extend(items if items is not None else [UNKNOWN])
-        checked_items(len(owner))
+        elif isinstance(owner, bytearray):
+            known = isinstance(more, (bytes, bytearray))
+            self.charge(checked_size(len(owner) + len(more)) if known else 0)
+            owner.extend(more if known else b"")
+        else:
+            items = self.items(more)
+            owner.extend(items if items is not None else [UNKNOWN])
+            checked_items(len(owner))
 
     def _call_stream(self, call: Call, stream: Stream, name: str) -> Any:
         if name in ("flush", "finish"):
@@ -177,6 +182,8 @@ class _Effects(Expressions):
         source = call.argument(0, "source", UNKNOWN)
         if isinstance(source, Code):
             source = source.source
+        if isinstance(source, bytearray):
+            source = bytes(source)
         if isinstance(source, (FileText, FileBytes)):
             self.host.run_file(source.path, call.line)
         elif isinstance(source, (str, bytes)):
@@ -323,10 +330,10 @@ class Evaluator(_Effects):
     ) -> None:
         spec = function.node.args
         names = [a.arg for a in (*spec.posonlyargs, *spec.args)]
-        scope.names.update({name: UNKNOWN for name in (*names, *(a.arg for a in spec.kwonlyargs))})
-        for name, default in zip(
-            names[len(names) - len(spec.defaults) :], spec.defaults, strict=True
-        ):
+        every = (*names, *(a.arg for a in spec.kwonlyargs))
+        scope.names.update(dict.fromkeys(every, UNKNOWN))
+        optional = names[len(names) - len(spec.defaults) :]
+        for name, default in zip(optional, spec.defaults, strict=True):
             scope.names[name] = self.value(default, function.scope)
         for argument, value in zip(spec.kwonlyargs, spec.kw_defaults, strict=True):
             if value is not None:

@@ -36,6 +36,7 @@ _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Mult: operator.mul,
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
     ast.BitXor: operator.xor,
     ast.BitAnd: operator.and_,
     ast.BitOr: operator.or_,
@@ -104,20 +105,14 @@ class Expressions:
         elif isinstance(target, ast.Subscript):
             container = self.value(target.value, scope)
             key = self.value(target.slice, scope)
-            if isinstance(container, dict) and isinstance(key, (str, int, bytes)):
-                container[key] = value
-            elif (
-                isinstance(container, list)
-                and isinstance(key, int)
-                and key in range(len(container))
-            ):
-                container[key] = value
+            if _can_hold(container, key):
+                attempt(operator.setitem, container, key, value)
 
     def items(self, value: Any) -> Iterable[Any] | None:
         """The elements to iterate over, or None when they can't be known."""
         if isinstance(value, list):
             return list(value)  # the loop may change the list itself
-        return value if isinstance(value, (tuple, str, bytes, range, dict)) else None
+        return value if isinstance(value, (tuple, str, bytes, bytearray, range, dict)) else None
 
     def attribute(self, value: Any, name: str) -> Any:
         """``value.name`` where that is harmless to know."""
@@ -261,7 +256,7 @@ class Expressions:
     def _see_Subscript(self, node: ast.Subscript, scope: Scope) -> Any:
         value = self.value(node.value, scope)
         key = self.value(node.slice, scope)
-        known = isinstance(value, (str, bytes, list, tuple, dict, range))
+        known = isinstance(value, (str, bytes, bytearray, list, tuple, dict, range))
         if not known or isinstance(key, (Opaque, Name)):
             return first_reason(value, key)
         return attempt(operator.getitem, value, key)
@@ -352,6 +347,12 @@ class Expressions:
 _PATH_PARTS = ("parent", "parents", "name", "stem", "suffix", "parts")
 
 
+def _can_hold(container: Any, key: Any) -> bool:
+    if isinstance(container, dict):
+        return isinstance(key, (str, int, bytes))
+    return isinstance(container, (list, bytearray)) and isinstance(key, int)
+
+
 def truth(value: Any) -> bool | None:
     """Whether a known value is true; None for one that is not known."""
     return bool(value) if is_known(value) else None
@@ -369,14 +370,16 @@ def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def _check_operands(op: ast.operator, left: Any, right: Any) -> None:
     """Refuses what could build a huge value from small ones."""
-    sequences = (str, bytes, list, tuple)
+    sequences = (str, bytes, bytearray, list, tuple)
     if isinstance(op, ast.Mult):
         for text, times in ((left, right), (right, left)):
             if isinstance(text, sequences) and isinstance(times, int):
-                weight = 1 if isinstance(text, (str, bytes)) else 64
+                weight = 64 if isinstance(text, (list, tuple)) else 1
                 checked_size(len(text) * max(times, 0) * weight)
         if isinstance(left, int) and isinstance(right, int):
             checked_size(left.bit_length() + right.bit_length())
+    elif isinstance(op, ast.Pow) and isinstance(left, int) and isinstance(right, int):
+        checked_size(left.bit_length() * abs(right) * 8)
     elif isinstance(op, ast.LShift) and isinstance(left, int) and isinstance(right, int):
         checked_size(left.bit_length() + max(right, 0))
     elif isinstance(op, ast.Add) and isinstance(left, sequences) and isinstance(right, sequences):

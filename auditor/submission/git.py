@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, cast
 
@@ -23,6 +25,7 @@ _SAFE = (
     "-c",
     "core.hooksPath=/dev/null",
 )
+_WITHOUT_SIZE = "%(objectmode) %(objecttype) %(objectname) -%x09%(path)"
 _REVISION = re.compile(r"[^\s\x00-\x1f-][^\s\x00-\x1f]*\Z")
 
 
@@ -77,18 +80,16 @@ class GitRepository:
             return
         for stream in (reader.stdin, reader.stdout):
             if stream is not None:
-                try:
+                with suppress(OSError):
                     stream.close()
-                except OSError:
-                    pass
         reader.wait()
 
     def commit(self, revision: str) -> str | None:
         """The full id of the commit that ``revision`` names, or None."""
         if not _REVISION.match(revision):
             return None
-        out = self._run("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
-        return out.decode().strip() or None
+        found = self._object(f"{revision}^{{commit}}")
+        return found[0] if found else None
 
     def first_commit(self, *revisions: str) -> str | None:
         """The commit of the first of ``revisions`` that exists."""
@@ -113,7 +114,7 @@ class GitRepository:
         out = self._run("diff-tree", "-r", "-z", "--raw", "--no-renames", base, head)
         fields = _names(out)
         found = []
-        for info, path in zip(fields[::2], fields[1::2]):
+        for info, path in zip(fields[::2], fields[1::2], strict=False):
             _, mode, _, oid, status = info.split()
             found.append(Change(status[0], path, mode, oid))
         return tuple(found)
@@ -121,31 +122,56 @@ class GitRepository:
     def entries(self, commit: str) -> dict[str, Entry]:
         """Every path of a commit's tree. Sizes come from the local objects only."""
         found = {}
-        for line in _names(self._run("ls-tree", "-r", "-z", "-l", commit)):
+        lines = _names(self._run("ls-tree", "-r", "-z", "-l", commit))
+        local: Mapping[str, int] = {}
+        if not lines:  # a partial clone, where asking for the size of an absent blob is an error
+            lines = _names(self._run("ls-tree", "-r", "-z", "--format=" + _WITHOUT_SIZE, commit))
+            local = self._local_sizes
+        for line in lines:
             info, _, path = line.partition("\t")
             mode, _, oid, size = info.split()
-            found[path] = Entry(mode, oid, int(size) if size.isdigit() else None)
+            found[path] = Entry(mode, oid, int(size) if size.isdigit() else local.get(oid))
         return found
+
+    @cached_property
+    def _local_sizes(self) -> Mapping[str, int]:
+        """The size of every object that is really here."""
+        format_ = "%(objectname) %(objectsize)"
+        listed = self._run(
+            "cat-file", "--batch-all-objects", "--unordered", f"--batch-check={format_}"
+        )
+        pairs = (line.split() for line in listed.decode().splitlines())
+        return {oid: int(size) for oid, size in pairs}
 
     def blob(self, oid: str) -> bytes | None:
         """The blob's bytes, or None when this clone doesn't have it. Never fetches."""
-        for attempt in (0, 1):
+        found = self._object(oid)
+        return found[2] if found and found[1] == "blob" else None
+
+    def _object(self, name: str) -> tuple[str, str, bytes] | None:
+        """Id, type and content of an object, by the one long-lived process."""
+        for _ in range(2):
             reader = self._ready_reader()
             try:
                 stdin, stdout = cast("IO[bytes]", reader.stdin), cast("IO[bytes]", reader.stdout)
-                stdin.write(oid.encode() + b"\n")
+                stdin.write(name.encode("utf-8", "surrogateescape") + b"\n")
                 stdin.flush()
                 header = stdout.readline().split()
-                if len(header) < 3:
-                    if header:
-                        return None  # "<oid> missing"
+                if not header:
                     raise OSError("git cat-file ended")
+                if len(header) != 3:
+                    return None  # "<name> missing" or "<name> ambiguous"
                 data = stdout.read(int(header[2]) + 1)[:-1]
-                return data if header[1] == b"blob" else None
+                return header[0].decode(), header[1].decode(), data
             except OSError:
                 # In a partial clone, asking for an absent blob can end the process.
                 self.close()
+        self._check_access()
         return None
+
+    def _check_access(self) -> None:
+        """Raises GitError when git refuses this repository as a whole."""
+        self._run("rev-parse", "--git-dir")
 
     def _ready_reader(self) -> subprocess.Popen[bytes]:
         if self._reader is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -121,7 +120,7 @@ def _from_path(path: Path, base: str | None) -> Iterator[Submission | Problem]:
     elif git_root(path) == path:
         yield from _from_checkout(path, base)
     else:
-        yield from _from_folder(DirectoryTree(path), name, compared=False)
+        yield from _from_folder(DirectoryTree(path), name)
 
 
 def _from_script(path: Path) -> Iterator[Submission | Problem]:
@@ -149,7 +148,7 @@ def _from_checkout(path: Path, base: str | None) -> Iterator[Submission | Proble
     with GitRepository(path) as repository:
         delta = discover.checkout_delta(repository, tree, base)
     if delta is None:
-        yield from _from_folder(tree, str(path), compared=False)
+        yield from _from_folder(tree, str(path))
         return
     found = discover.groups(tree, delta)
     if found:
@@ -160,24 +159,17 @@ def _from_checkout(path: Path, base: str | None) -> Iterator[Submission | Proble
         yield Problem(what, str(path), Party.ENVIRONMENT, remedy)
 
 
-def _from_folder(
-    tree: DirectoryTree, name: str, *, compared: bool
-) -> Iterator[Submission | Problem]:
+def _from_folder(tree: DirectoryTree, name: str) -> Iterator[Submission | Problem]:
     if any(discover.record_folder(path) for path in tree.sizes):
         found = discover.groups(tree, None)
     else:
         whole = discover.folder_group(tree, "")
         found = [whole] if whole else []
-    records = [group for group in found if discover.record_folder(group.entry)]
     if len(found) > MAX_CANDIDATES:
-        shown = ", ".join(group.folder for group in (records or found)[:3])
+        shown = ", ".join(group.folder or group.entry for group in found[:3])
         what = f"{len(found)} candidates ({shown}, …) and no git history that says which is meant"
-        yield Problem(
-            what,
-            name,
-            Party.ENVIRONMENT,
-            "which one? name its folder, or audit a git checkout with --base REV",
-        )
+        remedy = "which one? name its folder, or audit a git checkout with --base REV"
+        yield Problem(what, name, Party.ENVIRONMENT, remedy)
         return
     yield from _from_groups(tree, found, None, name)
 
@@ -188,11 +180,13 @@ def _from_folder(
 def _from_groups(
     tree: FileTree, found: list[Group], delta: Delta | None, name: str
 ) -> Iterator[Submission | Problem]:
-    if not found:
-        what = "no script that looks like a submission"
-        yield Problem(
-            what, name, Party.SUBMISSION, f"a record needs a folder with {discover.ENTRY} in it"
-        )
+    remedy = f"a record needs a folder with {discover.ENTRY} in it"
+    held = {group.folder for group in found}
+    empty = [f for f in discover.changed_folders(tree, delta) if f not in held]
+    for folder in empty[: discover.MAX_GROUPS]:
+        yield Problem("a record folder without a script", folder, Party.SUBMISSION, remedy)
+    if not found and not empty:
+        yield Problem("no script that looks like a submission", name, Party.SUBMISSION, remedy)
     for group in found:
         yield from _from_group(tree, group, delta)
 
@@ -234,7 +228,7 @@ def _submission(
     except Unreadable as error:
         return error.problem
     found = reach(entry, tree, group.folder)
-    problems = [*proof.problems, *found.problems]
+    problems = [*proof.problems, *found.problems, *_links(tree, group)]
     if not is_utf8(tree.read(path)):
         problems.append(
             Problem("not UTF-8; read as Latin-1", path, Party.SUBMISSION, "save it as UTF-8")
@@ -258,6 +252,18 @@ def _submission(
     from auditor.submission.settings import claims
 
     return replace(submission, claims=claims(submission))
+
+
+def _links(tree: FileTree, group: Group) -> list[Problem]:
+    """Links in the folder that were not followed."""
+    outside = tree.outside if isinstance(tree, DirectoryTree) else []
+    prefix = f"{group.folder}/" if group.folder else ""
+    what = "a link out of the folder, or into nothing; not followed"
+    return [
+        Problem(what, path, Party.SUBMISSION, "commit the file itself")
+        for path in outside
+        if path.startswith(prefix)
+    ][:20]
 
 
 def _natives(

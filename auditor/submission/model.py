@@ -18,7 +18,7 @@ class Party(str, Enum):
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that could not be read: one line that says what, where, whose fault and what to do."""
+    """Something that could not be read: what, where, whose fault and what to do, in one line."""
 
     what: str
     where: str
@@ -49,8 +49,8 @@ class SourceFile:
 class Claim:
     """One setting as the submission's own evidence states it.
 
-    ``name`` as written (``TTT_ENABLED`` or ``ttt_enabled``; compare with ``key``), ``value`` the text
-    after the equals sign, ``kind`` one of ``readme``, ``run-script``, ``log``, ``json``.
+    ``name`` as written (``TTT_ENABLED`` or ``ttt_enabled``; compare with ``key``), ``value`` the
+    text after the equals sign, ``kind`` one of ``readme``, ``run-script``, ``log``, ``json``.
     """
 
     name: str
@@ -70,7 +70,8 @@ class Submission:
 
     ``modules`` maps the name under which code imports or opens a module (``swarm_agents``,
     ``pkg.sub``, ``train_gpt_decode.py``) to its source; a packed module's decoded text replaces
-    nothing: both host and payload are kept, and ``payloads`` maps a host's path to what it unpacks to.
+    nothing: both host and payload are kept, and ``payloads`` maps a host's path to what it unpacks
+    to.
     """
 
     path: str  # the record folder (or the script's folder), "" for the root

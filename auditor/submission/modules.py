@@ -17,9 +17,17 @@ from auditor.submission.payload import locate, merge, unpack
 from auditor.submission.tree import FileTree, Unreadable, normalise
 
 MAX_MODULES = 200
-_CALLS = re.compile(
-    r"\b(?:import_module|__import__)\s*\(|\bsubprocess\s*\.|\bos\.(?:system|exec|spawn|popen)|\bPopen\s*\(|\b(?:check_)?call\s*\("
-)
+_CALLS = [
+    re.compile(pattern)  # one by one: each starts with letters, which makes searching fast
+    for pattern in (
+        r"import_module\s*\(",
+        r"__import__\s*\(",
+        r"subprocess\s*\.",
+        r"os\.(?:system|exec|spawn|popen)",
+        r"Popen\s*\(",
+        r"call\s*\(",
+    )
+]
 _STARTERS = frozenset(
     {
         "run",
@@ -36,6 +44,7 @@ _STARTERS = frozenset(
     }
 )
 _SCRIPT = re.compile(r"[\w./~+-]*\.py\b")
+_SCRIPT_END = re.compile(r"\.py\b")
 
 
 @dataclass
@@ -119,10 +128,10 @@ class _Walk:
 
     def _import(self, dotted: str, folders: list[str], *, absolute: bool) -> None:
         parts = dotted.replace(".", "/")
-        for name in (f"{parts}.py", posixpath.basename(parts) + ".py"):
-            if absolute and name in self.written:
-                self.found.modules.setdefault(dotted, self.written[name])
-                return
+        unpacked = self.written.get(f"{parts}.py") if absolute else None
+        if unpacked is not None:
+            self.found.modules.setdefault(dotted, unpacked)
+            return
         for folder in dict.fromkeys(folders):
             for suffix in (".py", "/__init__.py"):
                 path = normalise(f"{folder}/{parts}{suffix}")
@@ -144,7 +153,7 @@ class _Walk:
         self._add_file(dotted, path)
 
     def _import_by_name(self, name: str) -> None:
-        """A module that only a change of ``sys.path`` makes importable: taken if there is just one."""
+        """A module that only a changed ``sys.path`` makes importable: if there is just one."""
         if not self.folder:
             return
         matches = [p for p in self.tree.under(self.folder) if posixpath.basename(p) == f"{name}.py"]
@@ -205,7 +214,7 @@ def _from_import(node: ast.ImportFrom) -> Iterator[Reference]:
 
 def _from_calls(tree: ast.Module, text: str) -> Iterator[Reference]:
     """Imports by name and started programs; only statements that speak of them are searched."""
-    lines = [text.count("\n", 0, match.start()) + 1 for match in _CALLS.finditer(text)]
+    lines = [line for pattern in _CALLS for line in _lines(pattern, text)]
     if not lines:
         return
     lists: dict[str, list[str]] | None = None
@@ -221,6 +230,10 @@ def _from_calls(tree: ast.Module, text: str) -> Iterator[Reference]:
             elif name in _STARTERS:
                 lists = _assigned_scripts(tree, text) if lists is None else lists
                 yield from _started(node, lists)
+
+
+def _lines(pattern: re.Pattern[str], text: str) -> list[int]:
+    return [text.count("\n", 0, match.start()) + 1 for match in pattern.finditer(text)]
 
 
 def _started(call: ast.Call, lists: dict[str, list[str]]) -> Iterator[Reference]:
@@ -243,9 +256,8 @@ def _covering(tree: ast.Module, lines: list[int]) -> list[ast.stmt]:
 
 def _assigned_scripts(tree: ast.Module, text: str) -> dict[str, list[str]]:
     """The script paths in what is assigned to each name: commands are often built in variables."""
-    lines = [text.count("\n", 0, match.start()) + 1 for match in _SCRIPT.finditer(text)]
     found: dict[str, list[str]] = {}
-    for statement in _covering(tree, lines):
+    for statement in _covering(tree, _lines(_SCRIPT_END, text)):
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
             for part in ast.walk(statement.value):
                 if isinstance(part, ast.Constant) and isinstance(part.value, str):
@@ -258,7 +270,7 @@ def _assigned_scripts(tree: ast.Module, text: str) -> dict[str, list[str]]:
 _IMPORT_LINE = re.compile(
     r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import|import[ \t]+([\w., \t]+))", re.MULTILINE
 )
-# Not searched for submodules one by one; a local file of such a name is still found by its own name.
+# What is imported from these is no local module; a local file of such a name is still found.
 _INSTALLED = frozenset(
     {"torch", "numpy", "typing", "collections", "dataclasses", "pathlib", "__future__"}
 )

@@ -9,15 +9,14 @@ from auditor.analysis.parse import Unparseable, parse
 from auditor.submission.model import SourceFile
 
 # Words without which a Python file is not searched for native code.
-_WORTH_A_LOOK = re.compile(
-    r"#include|__global__|extern \"C\"|load_inline|RawKernel|RawModule|ElementwiseKernel"
-)
+_WORTH_A_LOOK = ("#include", "__global__", 'extern "C"', "load_inline", "RawKernel", "RawModule")
 _CUDA = re.compile(r"__global__|__device__|\bblockIdx\b|<<<|cuda_runtime|__shared__")
 _CPP = re.compile(
     r"\bstd::|\btemplate\s*<|torch/extension|pybind11|\bnamespace\b|\bclass\s+\w+\s*[:{]|\bat::"
 )
 _C = re.compile(
-    r"#include\s*[<\"]|^\s*(?:static |inline |extern |const |unsigned )*[\w:<>]+[\s*&]+\w+\s*\([^;{}()]*\)\s*\{",
+    r"#include\s*[<\"]"
+    r"|^\s*(?:static |inline |extern |const |unsigned )*[\w:<>]+[\s*&]+\w+\s*\([^;{}()]*\)\s*\{",
     re.MULTILINE,
 )
 _MIN_LENGTH = 40
@@ -25,7 +24,7 @@ _MIN_LENGTH = 40
 
 def natives_in(source: SourceFile) -> tuple[SourceFile, ...]:
     """The native sources that a Python file holds as strings, first line at ``host_line``."""
-    if not _WORTH_A_LOOK.search(source.text):
+    if not any(word in source.text for word in _WORTH_A_LOOK):
         return ()
     try:
         tree = parse(source)

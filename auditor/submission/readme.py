@@ -31,16 +31,16 @@ _HEDGED = re.compile(
 _FENCE = re.compile(r"\s*(?:>\s*)?(```+|~~~+)\s*([\w+-]*)")
 _HEADING = re.compile(r"(#{1,6})\s+(.*)")
 _CODE_SPAN = re.compile(r"`([^`\n]+)`")
-_IN_PROSE = re.compile(
-    r"(?<![\w$./-])([A-Z][A-Z0-9]*_[A-Z0-9_]+|[A-Z]{3,}[A-Z0-9]*)=([\w.+/,-]*\w)"
-)
+_IN_PROSE = re.compile(r"(?<![\w$./-])([A-Z][A-Z0-9_]{2,80})=([\w.+/,*-]{0,200}\w)")
 _TABLE_ROW = re.compile(
-    r"\s*\|\s*`?([A-Z][A-Z0-9]*_[A-Z0-9_]+)`?\s*\|\s*`?\**([\w.,+-]*\w)\**`?\s*\|\s*(?:[^|]*\|)?\s*"
+    r"\s*\|\s*`?([A-Z][A-Z0-9]*_[A-Z0-9_]{1,80})`?\s*\|\s*`?\**"
+    r"([\w.,+-]*\w)\**`?\s*\|\s*(?:[^|]*\|)?\s*"
 )
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:,\d{3})+")
 _SHELL = frozenset(
     {"", "bash", "sh", "shell", "console", "zsh", "text", "txt", "plaintext", "shellsession"}
 )
+_LONGEST_LINE = 5_000
 _RECORD_GPUS = 8
 
 
@@ -76,7 +76,7 @@ def prose_claims(readme: SourceFile) -> Iterator[Claim]:
         if _APART.search(block.heading) or (block.shell and ".py" in block.text):
             continue
         for number, line in enumerate(block.text.splitlines(), block.line):
-            if _HEDGED.search(line):
+            if len(line) > _LONGEST_LINE or _HEDGED.search(line):
                 continue
             row = _TABLE_ROW.fullmatch(line)
             for name, value in [row.groups()] if row else _IN_PROSE.findall(line):
@@ -107,6 +107,8 @@ def _standing(command: Command, block: Block) -> tuple[bool, bool]:
 
 
 def _block_commands(block: Block, path: str) -> list[Command]:
+    if ".py" not in block.text and ".sh" not in block.text:
+        return []
     if block.shell:
         return commands(block.text, path=path, kind="readme", first_line=block.line)
     return [

@@ -182,15 +182,22 @@ def _script_claims(
         return list(_file_claims(script))
     called = {script.path} if called is None else called
     found: list[Claim] = []
+    runs: list[list[Claim]] = []
     entry = PurePosixPath(submission.entry.path).name
     for command in commands(
         script.text, path=script.path, kind="run-script", environment=environment
     ):
         if PurePosixPath(command.script() or "").name == entry:
-            found += command.claims()
+            runs.append(list(command.claims()))
         else:
             found += _called_claims(command, submission, called)
-    return found
+    return found + _in_every_run(runs)
+
+
+def _in_every_run(runs: list[list[Claim]]) -> list[Claim]:
+    """What all runs of a script set: one that leaves a setting out runs with the code's default."""
+    shared = set.intersection(*({claim.key for claim in run} for run in runs)) if runs else set()
+    return [claim for run in runs for claim in run if claim.key in shared]
 
 
 def _logged(logs: Iterable[SourceFile]) -> tuple[list[Claim], list[Claim]]:

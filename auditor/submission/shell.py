@@ -11,6 +11,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from auditor.submission.model import Claim
 
@@ -23,6 +24,7 @@ _SEPARATORS = frozenset({";", ";;", "&", "&&", "|", "||", "(", ")"})
 _PREFIXES = frozenset({"then", "do", "else", "{", "!", "time", "exec", "nohup", "$", "+"})
 _PROCESSES = re.compile(r"--nproc[-_]per[-_]node(?:[= ](\d+))?")
 _LONGEST_LINE = 20_000
+_MOST_LINES = 20_000
 _LONGEST_VALUE = 4_000  # `A=$A$A` doubles with every line
 _DEEPEST_SUBSTITUTION = 4
 
@@ -99,7 +101,7 @@ class _Shell:
     def run(self, text: str, first_line: int) -> list[Command]:
         found: list[Command] = []
         label = ""
-        for line, raw in _logical_lines(text, first_line):
+        for line, raw in islice(_logical_lines(text, first_line), _MOST_LINES):
             stripped = raw.strip()
             if stripped.startswith("#"):
                 label = stripped.lstrip("# ")

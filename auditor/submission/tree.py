@@ -91,7 +91,7 @@ class DirectoryTree(FileTree):
         self.root = Path(root)
         self.label = label or str(root)
         self._real_root = os.path.realpath(self.root)
-        self.outside: list[str] = []  # links that leave the folder or lead nowhere
+        self.outside: list[str] = []  # links that leave the folder or lead nowhere, once listed
 
     @cached_property
     def sizes(self) -> Mapping[str, int | None]:

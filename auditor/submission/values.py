@@ -153,7 +153,9 @@ def is_known(value: Any) -> bool:
         return all(is_known(item) for item in value)
     if isinstance(value, dict):
         return all(is_known(item) for pair in value.items() for item in pair)
-    return value is None or isinstance(value, (str, bytes, int, float, PurePosixPath, range))
+    return value is None or isinstance(
+        value, (str, bytes, bytearray, int, float, PurePosixPath, range)
+    )
 
 
 def first_reason(*values: Any) -> Opaque:
@@ -237,6 +239,7 @@ _PLAIN_TEXT = (
 _PLAIN: dict[type, tuple[str, ...]] = {
     str: (*_PLAIN_TEXT, "maketrans"),
     bytes: (*_PLAIN_TEXT, "hex"),
+    bytearray: ("append", "reverse", "hex"),
     list: ("append", "reverse", "pop", "index", "copy", "count"),
     tuple: ("index", "count"),
     dict: ("get", "items", "keys", "values", "setdefault", "pop", "copy"),
@@ -267,6 +270,7 @@ _BOUNDED: dict[type, dict[str, Callable[..., Any]]] = {
         "decode": _decode,
         "translate": _translate,
     },
+    bytearray: {"decode": lambda value, *rest: _decode(bytes(value), *rest)},
     int: {"to_bytes": _to_bytes},
     PurePosixPath: {"joinpath": lambda path, *parts: path.joinpath(*parts)},
 }
@@ -274,7 +278,7 @@ _BOUNDED: dict[type, dict[str, Callable[..., Any]]] = {
 
 def method(value: Any, name: str) -> Callable[..., Any] | None:
     """The bound method ``name`` of a constant, if it is one that may be called."""
-    for kind in (str, bytes, list, tuple, dict, int, PurePosixPath):
+    for kind in (str, bytes, bytearray, list, tuple, dict, int, PurePosixPath):
         if isinstance(value, kind):
             bounded = _BOUNDED.get(kind, {}).get(name)
             if bounded is not None:

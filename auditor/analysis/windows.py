@@ -1,0 +1,125 @@
+"""Sliding windows: which part of the stream a score is computed on, and which part of it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from auditor.analysis.graph import PASS_CALLS, VIEWS, Node, alternatives, container_all
+from auditor.analysis.learning import Scoring
+from auditor.analysis.program import Program
+
+_JOINS = frozenset("torch.stack torch.cat torch.concat numpy.stack numpy.concatenate".split())
+
+
+@dataclass(frozen=True)
+class Window:
+    """Each window is ``length`` tokens long; the next one starts ``stride`` tokens later."""
+
+    length: int
+    stride: int
+
+
+def bounds(key: Node) -> tuple[Node, Node] | None:
+    """Low and high of a slice, or of the last axis of a key."""
+    if key.op == "tuple" and key.data.items:
+        key = key.data.items[-1]
+    return (key.args[0], key.args[1]) if key.op == "slice" else None
+
+
+def is_none(node: Node) -> bool:
+    return node.op == "const" and node.data is None
+
+
+def counted_from(program: Program, scoring: Scoring) -> list[Node]:
+    """Where slices begin the part of a window's scores that counts."""
+    starts = []
+    for uid in program.scores.values_from(scoring.at):
+        node = program.flow.nodes[uid]
+        limits = bounds(node.args[1]) if node.op == "index" else None
+        if limits is not None and not is_none(limits[0]):
+            starts.append(limits[0])
+    return starts
+
+
+def window(program: Program, scoring: Scoring) -> Window | None:
+    """The windows that a score is computed on, where their length and stride are known numbers."""
+    for low, high, dropped in stream_cuts(program, scoring.target):
+        length, stride = _length(program, low, high), _stride(program, low)
+        if length and stride:
+            return Window(length - dropped, stride)
+    return None
+
+
+def stream_cuts(program: Program, target: Node) -> Iterator[tuple[Node, Node, int]]:
+    """The slices of the stream that the target tokens were taken by, if by nothing narrower.
+
+    With each, how many tokens ``[1:]`` and ``[:-1]`` dropped from it.
+    """
+    seen: set[int] = set()
+    todo = [(target, 0)]
+    while todo and len(seen) < 60:
+        node, dropped = todo.pop()
+        if node.uid in seen:
+            continue
+        seen.add(node.uid)
+        if node.op == "index":
+            limits = bounds(node.args[1])
+            if limits is not None and not any(is_none(b) for b in limits) and not program.flow.stores(node.args[0]):
+                yield (*limits, dropped)
+                continue
+            if limits is None or _shifts(limits):
+                todo.append((node.args[0], dropped + _dropped(limits)))
+        elif (node.op == "method" and node.data in VIEWS) or (node.op == "call" and node.data in PASS_CALLS | _JOINS):
+            todo.append((node.args[0], dropped))
+        elif node.op in ("phi", "elem", "proj"):
+            todo.extend((a, dropped) for a in alternatives(node) if a is not node)
+        elif node.op in ("list", "tuple"):
+            todo.extend((a, dropped) for a in container_all(node.data))
+        else:
+            todo.extend((s.value, dropped) for s in program.tracer.stores.get(node.uid, ()))
+
+
+def _shifts(limits: tuple[Node, Node]) -> bool:
+    """``[1:]`` and ``[:-1]``: inputs and targets from one stretch."""
+    return all(is_none(b) or (b.op == "const" and b.data in (0, 1, -1)) for b in limits)
+
+
+def _dropped(limits: tuple[Node, Node] | None) -> int:
+    return sum(abs(b.data or 0) for b in limits) if limits else 0
+
+
+def _length(program: Program, low: Node, high: Node) -> int | None:
+    """Tokens from ``low`` to ``high``; an upper limit by ``min`` only shortens the last windows."""
+    beyond = 0
+    while high.op == "binop" and high.data == "+" and high.args[1].op == "const" and isinstance(high.args[1].data, int):
+        beyond += high.args[1].data
+        high = high.args[0]
+    ends = high.positional if high.op == "call" and high.data == "min" else (high,)
+    start = program.tokens.form(low)
+    for end in ends:
+        form = program.tokens.form(end)
+        size = (form - start).constant if form is not None and start is not None else None
+        if size is not None and size + beyond > 0:
+            return size + beyond
+    return None
+
+
+def _stride(program: Program, low: Node) -> int | None:
+    """By how much ``low`` grows from one window to the next."""
+    while low.op == "binop" and low.data in ("+", "-") and low.args[1].op == "const":
+        low = low.args[0]
+    for one in alternatives(low):
+        if one.op == "binop" and one.data == "+" and low in one.args:
+            step = one.args[1] if one.args[0] is low else one.args[0]
+            if step.op == "const" and isinstance(step.data, int):
+                return step.data
+        if one.op == "elem" and one.args[0].op == "call" and one.args[0].data == "range" and len(one.args[0].args) == 3:
+            step = one.args[0].args[2]
+            if step.op == "const" and isinstance(step.data, int):
+                return step.data
+        form = program.tokens.form(one) if one.op in ("loopvar", "binop") else None
+        steps = [n for atom, n in (form or {}).items() if isinstance(atom, tuple) and atom[0] == "range"]
+        if len(steps) == 1:
+            return steps[0]
+    return None
