@@ -85,7 +85,7 @@ class Gold:
     @cached_property
     def neural(self) -> dict[int, Node | None]:
         """What is computed from the model's score of the realised token, with where it comes from."""
-        return self.flow.forward(self._scored, self._scores_on, stores=self.kept)
+        return self.flow.forward(self._scored, self.scores_on, stores=self.kept)
 
     @cached_property
     def _scored(self) -> list[Node]:
@@ -113,7 +113,7 @@ class Gold:
     @cached_property
     def values(self) -> dict[int, Node | None]:
         """What is computed from the realised token's scores or counts."""
-        return self.flow.forward([*self._scored, *self.tabled], self._scores_on, stores=self.kept)
+        return self.flow.forward([*self._scored, *self.tabled], self.scores_on, stores=self.kept)
 
     def is_value(self, node: Node) -> bool:
         """Whether the node is in ``values``, or a buffer that was filled with such."""
@@ -129,20 +129,28 @@ class Gold:
 
     def learns(self, read: Node) -> bool:
         """Whether the table behind a read accumulates from tokens."""
-        counting = self.tables.counting
-        seen = 0
-        for node in self.flow.backward([read.args[0]], memory=False, limit=60):
-            seen += 1
-            if node.uid in counting or (node.op in ("dict", "call") and self._filled(node)):
+        todo, seen = [read.args[0]], set()
+        while todo and len(seen) < 40:
+            node = todo.pop()
+            if node.uid in seen:
+                continue
+            seen.add(node.uid)
+            if node.uid in self.tables.counting or self._filled(node):
                 return True
+            if node.op in ("index", "method", "attr"):
+                todo.append(node.args[0])
+            elif node.op in ("phi", "elem", "proj", "list", "tuple"):
+                todo.extend(inputs(node))
         return False
 
     def _filled(self, node: Node) -> bool:
         """A container that is updated under keys made from tokens."""
+        if node.op not in ("dict", "call"):
+            return False
         stores: Iterable[Store] = self.flow.tracer.stores.get(node.uid, ())
-        return any(s.key is not None and any(True for _ in self.tables.key_tokens(s.key)) for s in stores)
+        return any(self._by_tokens(store) for store in stores)
 
-    def _scores_on(self, source: Node, user: Node) -> bool:
+    def scores_on(self, source: Node, user: Node) -> bool:
         """Whether a score's value goes on into ``user``."""
         if user.op == "forward":
             return user.args[0] is source
@@ -241,21 +249,21 @@ class Gold:
         boxes = (n.data for n in self.flow.nodes if n.op in ("list", "tuple", "set"))
         return frozenset(b.summary.uid for b in boxes if b.summary is not None)
 
+    @staticmethod
+    def is_running(node: Node) -> bool:
+        """Whether the node is a loop-carried value, such as a running total."""
+        return node.op == "phi" and node.data == "open"
+
     def accumulates(self, start: Node) -> Node | None:
         """Where ``start`` is added up over positions on its way to an output, if it is."""
-        reached = self.flow.forward([start], self._scores_on, limit=4000, stores=self.kept)
+        reached = self.flow.forward([start], self.scores_on, limit=4000, stores=self.kept)
         for uid in sorted(reached):
             node = self.flow.nodes[uid]
             summed = node.op in ("call", "method") and last_name(node) in _SUMS
-            summed = summed or (node.op == "binop" and node.data in "+-" and any(_carried(a) for a in node.args))
+            summed = summed or (node.op == "binop" and node.data in "+-" and any(self.is_running(a) for a in node.args))
             if summed and (output := self.scores.reaches_output(node)) is not None:
                 return output
         return None
-
-
-def _carried(node: Node) -> bool:
-    """A running total: a loop-carried value or an allocation that is added to."""
-    return node.op == "phi" and node.data == "open"
 
 
 def _with_parts(node: Node) -> list[Node]:
@@ -274,13 +282,6 @@ def _tests(node: Node) -> list[Node]:
         return []
     own = [node.data] if isinstance(node.data, Node) else []
     return own + [t for a in node.args if a.uid < node.uid for t in _tests(a)]
-
-
-def _viewed(node: Node) -> Node:
-    """The allocation that a node is a view of."""
-    while node.op == "method" and node.data in VIEWS:
-        node = node.args[0]
-    return node
 
 
 def _arguments(node: Node) -> Iterable[Node]:

@@ -491,7 +491,7 @@ def _dict_get(t: Tracer, owner: Node, name: str, args: Args, at: ast.AST) -> Nod
         if known is None and box.exact and not t.context.loops and len(args) > 1:
             return args[1]
     if name == "setdefault" and len(args) > 1:
-        t.store_index(owner, key, args[1], "setdefault", at)
+        t.dict_set(box, key, args[1], strong=False)
     loaded = t.node("index", (owner, key), "get", at)
     values = [loaded, *([box.keyed[key.data]] if key.op == "const" and key.data in box.keyed else [])]
     return t.phi([*values, *args[1:2]]) if len(args) > 1 else loaded

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from auditor.analysis.graph import Branch, Loop, Node, Store, alternatives, common_loops
+from auditor.analysis.graph import Branch, Loop, Node, Store, common_loops, inputs, is_place
 from auditor.analysis.learning import Scoring, Update, once, shared_loops
 from auditor.analysis.program import Program
 from auditor.analysis.tables import Read
@@ -102,7 +102,7 @@ def _is_first(branch: Branch, loop: Loop) -> bool:
 def _same_tokens(program: Program, update: Update, scoring: Scoring) -> bool:
     """Whether the update learned from what is scored next, as far as identity or position show."""
     tokens = program.tokens
-    fresh = [t for t in update.tokens if _made_before(t, update.at)]  # the rest is of an earlier turn
+    fresh = [t for t in update.tokens if _made_before(program, t, update.at)]  # the rest is of an earlier turn
     if any(t.uid == scoring.target.uid for t in fresh):
         return True
     keys = {tokens.key(t) for t in fresh}
@@ -113,8 +113,18 @@ def _same_tokens(program: Program, update: Update, scoring: Scoring) -> bool:
     return place is not None and any(p is not None and p.key() == place.key() for p in places)
 
 
-def _made_before(token: Node, moment: Node) -> bool:
-    return all(value.uid < moment.uid for value in alternatives(token))
+def _made_before(program: Program, token: Node, moment: Node) -> bool:
+    """Whether nothing that the value holds was made after ``moment``, in an earlier iteration."""
+    todo, seen = [token], {token.uid}
+    while todo:
+        node = todo.pop()
+        if node.uid > moment.uid:
+            return False
+        for source in inputs(node):
+            if source.uid not in seen and not is_place(source, node):
+                seen.add(source.uid)
+                todo.append(source)
+    return True
 
 
 def second_site(update: Node, score: Node) -> tuple[str, int]:
@@ -135,10 +145,14 @@ def second_site(update: Node, score: Node) -> tuple[str, int]:
 def depends_on_unknown_setting(program: Program, node: Node) -> bool:
     """Whether a branch around ``node`` hangs on a setting whose value is not known."""
     for branch in node.ctx.branches:
-        for part in program.flow.backward([branch.test], memory=False, limit=200):
+        for part in program.flow.backward([branch.test], _undecided, memory=False, limit=200):
             if part.op == "env" and part.data not in ("RANK", "LOCAL_RANK"):
                 return True
     return False
+
+
+def _undecided(node: Node) -> bool:
+    return node.op != "const"  # a constant may be made from a setting, but its value is known
 
 
 @dataclass(frozen=True)

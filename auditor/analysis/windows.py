@@ -32,14 +32,19 @@ def is_none(node: Node) -> bool:
 
 
 def counted_from(program: Program, scoring: Scoring) -> list[Node]:
-    """Where slices begin the part of a window's scores that counts."""
-    starts = []
-    for uid in program.scores.values_from(scoring.at):
-        node = program.flow.nodes[uid]
-        limits = bounds(node.args[1]) if node.op == "index" else None
-        if limits is not None and not is_none(limits[0]):
-            starts.append(limits[0])
-    return starts
+    """Where slices begin the part of a window that is scored, and the part of its scores that counts."""
+    later = [program.flow.nodes[uid] for uid in program.scores.values_from(scoring.at)]
+    limits = [bounds(node.args[1]) for node in (*later, *views(scoring.target)) if node.op == "index"]
+    return [pair[0] for pair in limits if pair is not None and not is_none(pair[0])]
+
+
+def views(node: Node) -> Iterator[Node]:
+    """The value, and what it is a view or a part of."""
+    for _ in range(8):
+        yield node
+        if node.op not in ("index", "method") or not node.args:
+            return
+        node = node.args[0]
 
 
 def window(program: Program, scoring: Scoring) -> Window | None:

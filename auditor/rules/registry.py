@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from auditor.rules import (
+    target_only_blend,
     target_gated_expert,
     byte_spread_mixture,
     oracle_selection,
@@ -27,6 +28,7 @@ RULES: tuple[Rule, ...] = (
     prequant_ttt.RULE,
     two_pass.RULE,
     oracle_selection.RULE,
+    target_only_blend.RULE,
     target_gated_expert.RULE,
     byte_spread_mixture.RULE,
     slot.RULE,

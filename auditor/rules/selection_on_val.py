@@ -58,7 +58,9 @@ def _judge(program: Program, choice: Node, scoring: Scoring) -> Finding | None:
     chosen = _chosen(program, choice)
     if _is_headline(program, chosen):
         return _finding(program, choice, scoring, Level.VIOLATION, "the reported score is the best of several evaluations")
-    reached = program.flow.forward(chosen, limit=6000)
+    scores = program.scores.values_from(scoring.at)
+    others = [n for n in chosen if n.op != "phi" or not any(a.uid in scores for a in n.args)]
+    reached = program.flow.forward(others, limit=6000)
     for event in program.tracer.events:
         if event.kind in ("load_state", "save") and event.at.uid > choice.uid and _takes(event, choice, reached):
             what = "the weights are chosen by their validation score"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from auditor.analysis.graph import Node
 from auditor.analysis.learning import Scoring, Update, shared_loops
 from auditor.analysis.program import Program
-from auditor.analysis.windows import bounds, counted_from, is_none
+from auditor.analysis.windows import bounds, counted_from, is_none, views
 from auditor.report.model import Finding, Level
 from auditor.rules.base import Rule
 from auditor.rules.steps import flow_steps
@@ -35,12 +35,6 @@ def _fitted(program: Program, update: Update) -> Iterator[Scoring]:
 
 def _ask(program: Program, update: Update, scoring: Scoring) -> Finding:
     leaf = update.leaves[-1]
-    context = bool(_ends(program, update))
-    what = (
-        "that the tokens it was fitted on never include one that a row of its batch then scores"
-        if context
-        else "why a score may use parameters that were fitted on the very tokens it scores"
-    )
     steps = flow_steps(
         program,
         [
@@ -50,7 +44,10 @@ def _ask(program: Program, update: Update, scoring: Scoring) -> Finding:
             (scoring.output, "the score is reported"),
         ],
     )
-    message = f"please show: {what} (disputed: no maintainer has ruled on it)"
+    message = (
+        "please show: that no score uses parameters which were fitted on the token it scores "
+        "(disputed: no maintainer has ruled on fitting parameters per window)"
+    )
     return RULE.finding(
         Level.QUESTION, update.at.path, update.at.line, message, steps=steps, column=update.at.column
     )
@@ -92,7 +89,7 @@ def _ends(program: Program, update: Update) -> list[tuple[Node, bool]]:
             for factor in node.args:
                 parts.extend(_mask_keys(program, factor))
     for target in update.targets:
-        parts.extend(n.args[1] for n in _views(target) if n.op == "index")
+        parts.extend(n.args[1] for n in views(target) if n.op == "index")
     ends = []
     for part in parts:
         limits = bounds(part)
@@ -104,15 +101,6 @@ def _ends(program: Program, update: Update) -> list[tuple[Node, bool]]:
 def _mask_keys(program: Program, mask: Node) -> list[Node]:
     """Where a mask was set."""
     return [s.key for s in program.flow.stores(mask) if s.key is not None]
-
-
-def _views(node: Node) -> Iterator[Node]:
-    """The value and what it is a view or a part of."""
-    for _ in range(8):
-        yield node
-        if node.op not in ("index", "method") or not node.args:
-            return
-        node = node.args[0]
 
 
 def _has_row_axis(leaf: Node) -> bool:
