@@ -89,6 +89,10 @@ class Gold:
 
     @cached_property
     def _scored(self) -> list[Node]:
+        return [n for n in self._gathered if not self.learns(n)]
+
+    @cached_property
+    def _gathered(self) -> list[Node]:
         found = self.scores.val_losses
         return [n for n, t in found if t.uid in self._stream and n.data not in ("get", "dict")]
 
@@ -117,15 +121,22 @@ class Gold:
 
     def is_value(self, node: Node) -> bool:
         """Whether the node is in ``values``, or a buffer that was filled with such."""
-        if node.uid in self.values:
+        return self._in(node, self.values)
+
+    def is_scored(self, node: Node) -> bool:
+        """The same for ``neural``."""
+        return self._in(node, self.neural)
+
+    def _in(self, node: Node, values: dict[int, Node | None]) -> bool:
+        if node.uid in values:
             return True
         stores: Iterable[Store] = self.flow.tracer.stores.get(node.uid, ())
-        return any(s.value.uid in self.values and self.kept(s) for s in stores)
+        return any(s.value.uid in values and self.kept(s) for s in stores)
 
     @cached_property
     def tabled(self) -> list[Node]:
         """Those of ``counts`` that read a table which learns from the stream."""
-        return [n for n in self.counts if self.learns(n)]
+        return [n for n in (*self.counts, *self._gathered) if self.learns(n)]
 
     def learns(self, read: Node) -> bool:
         """Whether the table behind a read accumulates from tokens."""
@@ -166,17 +177,21 @@ class Gold:
         A comparison of the token with a guess is how a tilt is scored and decides nothing.
         """
         if test.uid not in self._behind:
-            self._behind[test.uid] = next(self._facts([test]), None)
+            self._behind[test.uid] = next(self._facts(test), None)
         return self._behind[test.uid]
 
-    def _facts(self, start: Iterable[Node]) -> Iterator[Node]:
+    def _facts(self, start: Node) -> Iterator[Node]:
         seen: set[int] = set()
-        todo = list(start)
+        todo = [start]
         while todo and len(seen) < 300:
             node = todo.pop()
             if node.uid in seen:
                 continue
             seen.add(node.uid)
+            if node.op in ("list", "tuple", "dict", "set"):  # whether it's empty, not what it holds
+                continue
+            if not _same_pass(node, start):
+                continue
             if node.uid in self.values or self._class_of_token(node):
                 yield node
                 continue
@@ -199,13 +214,10 @@ class Gold:
                     yield store.value
 
     def _class_of_token(self, node: Node) -> bool:
-        """A property looked up for the token, or the token compared with a constant."""
-        if node.op == "index" and self.is_token(node.args[1]) and node.uid not in self.scores_of_models:
-            return True
-        if node.op != "compare":
+        """A property looked up for the token."""
+        if node.op != "index" or node.uid in self.scores_of_models:
             return False
-        left, right = node.args
-        return any(self.is_token(a) and b.op == "const" for a, b in ((left, right), (right, left)))
+        return self.is_token(node.args[1])
 
     def properties(self, test: Node) -> Iterator[tuple[Node, Node]]:
         """(token, looked-up property) for stream tokens of this iteration behind ``test``."""
@@ -249,6 +261,12 @@ class Gold:
         boxes = (n.data for n in self.flow.nodes if n.op in ("list", "tuple", "set"))
         return frozenset(b.summary.uid for b in boxes if b.summary is not None)
 
+    def _adds_up(self, node: Node) -> bool:
+        """``total = total + x``: the sum goes round into one of its own terms."""
+        return any(
+            self.is_running(a) and any(v is node for v in alternatives(a, 12)) for a in node.args
+        )
+
     @staticmethod
     def is_running(node: Node) -> bool:
         """Whether the node is a loop-carried value, such as a running total."""
@@ -260,7 +278,7 @@ class Gold:
         for uid in sorted(reached):
             node = self.flow.nodes[uid]
             summed = node.op in ("call", "method") and last_name(node) in _SUMS
-            summed = summed or (node.op == "binop" and node.data in "+-" and any(self.is_running(a) for a in node.args))
+            summed = summed or (node.op == "binop" and node.data in "+-" and self._adds_up(node))
             if summed and (output := self.scores.reaches_output(node)) is not None:
                 return output
         return None
@@ -270,6 +288,12 @@ def _with_parts(node: Node) -> list[Node]:
     """A value, and what it holds where it is a tuple: parts are taken out of it one by one."""
     boxes = [v for v in alternatives(node, 6) if v.op == "tuple"] if node.op == "phi" else []
     return [node, *(part for box in boxes for part in container_all(box.data) if part.op != "const")]
+
+
+def _same_pass(node: Node, test: Node) -> bool:
+    """Whether one lies within the other's loops: what an earlier loop left behind is history."""
+    shared = min(len(node.ctx.loops), len(test.ctx.loops))
+    return node.ctx.loops[:shared] == test.ctx.loops[:shared]
 
 
 def _asks_for_none(node: Node) -> bool:

@@ -102,7 +102,9 @@ class Learning:
 
         Test-time training adapts what was trained on other data, or loaded from a file.
         """
-        if update.free_standing or not any(self.sees(s, update) and not self.reset_between(update, s) for s in self.headline):
+        if update.free_standing or not update.targets:
+            return False
+        if not any(self.sees(s, update) and not self.reset_between(update, s) for s in self.headline):
             return False
         models = self._behind(update.loss)
         learned = {u.at.uid for u in self.updates}

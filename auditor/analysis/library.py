@@ -301,6 +301,17 @@ def _partial_import(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node 
     return None
 
 
+def _from_location(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | None:
+    """``spec_from_file_location(name, path)``: the module itself stands for its spec."""
+    location = args[1] if len(args) > 1 else kwargs.get("location")
+    for text in constant_text(location).split("\n") if location is not None else ():
+        if text.endswith(".py"):
+            module = t.host.import_module(t, text.rpartition("/")[2][:-3])
+            if module.op == "module":
+                return module
+    return None
+
+
 def _parser(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | None:
     return t.node("object", (), Instance(None, {}, made=t.context), at, ())
 
@@ -339,6 +350,8 @@ _SPECIAL: dict[str, Callable[[Tracer, Args, Kwargs, ast.AST], Node | None]] = {
     "torch.compile": _first, "torch.jit.script": _first, "torch._dynamo.disable": _first,
     "numba.njit": _first, "numba.jit": _first, "torch.no_grad": _first,
     "importlib.import_module": _partial_import, "__import__": _partial_import,
+    "importlib.util.spec_from_file_location": _from_location,
+    "importlib.util.module_from_spec": _first,
     "torch.cuda.is_available": _true, "exec": _exec, "runpy.run_path": _run_path,
     "functools.reduce": _reduce, "range": _range, "collections.OrderedDict": _dict,
     "argparse.ArgumentParser": _parser, "functools.lru_cache": _first, "functools.cache": _first,

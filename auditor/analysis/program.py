@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import sys
 import threading
 from collections.abc import Callable, Collection, Sequence
@@ -103,15 +104,19 @@ def with_deep_stack(work: Callable[[], T]) -> T:
         except BaseException as error:
             outcome.append((False, error))
 
+    collecting = gc.isenabled()
+    gc.disable()  # the graph lives as long as the work does: looking for garbage costs a third of it
     old_limit, old_size = sys.getrecursionlimit(), threading.stack_size(STACK_BYTES)
     sys.setrecursionlimit(max(old_limit, RECURSION))
     try:
-        thread = threading.Thread(target=run)
+        thread = threading.Thread(target=run, daemon=True)
         thread.start()
         thread.join()
     finally:
         threading.stack_size(old_size)
         sys.setrecursionlimit(old_limit)
+        if collecting:
+            gc.enable()
     good, value = outcome[0]
     if not good:
         raise value

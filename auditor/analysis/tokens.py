@@ -331,9 +331,15 @@ class Tokens:
         """The stream position behind the last element of a slice of the stream, if slices give it."""
         if node.op == "method" and node.data in VIEWS or node.op == "call" and node.data in PASS_CALLS:
             return self.upper(node.args[0]) if node.args else None
-        if node.op != "index" or node.args[1].op != "slice":
+        if node.op != "index":
             return None
         base, bounds = node.args
+        if bounds.op == "tuple" and bounds.data.items:
+            bounds = bounds.data.items[-1]
+        if bounds.op == "const" and bounds.data is None:
+            return self.upper(base)
+        if bounds.op != "slice":
+            return None
         high = bounds.args[1]
         if high.op == "const" and high.data is None:
             return self.upper(base)

@@ -32,9 +32,11 @@ def is_none(node: Node) -> bool:
 
 
 def counted_from(program: Program, scoring: Scoring) -> list[Node]:
-    """Where slices begin the part of a window that is scored, and the part of its scores that counts."""
+    """Where slices begin what is scored of a window, and what counts of its scores."""
     later = [program.flow.nodes[uid] for uid in program.scores.values_from(scoring.at)]
-    limits = [bounds(node.args[1]) for node in (*later, *views(scoring.target)) if node.op == "index"]
+    limits = [
+        bounds(node.args[1]) for node in (*later, *views(scoring.target)) if node.op == "index"
+    ]
     return [pair[0] for pair in limits if pair is not None and not is_none(pair[0])]
 
 
@@ -70,12 +72,11 @@ def stream_cuts(program: Program, target: Node) -> Iterator[tuple[Node, Node, in
         seen.add(node.uid)
         if node.op == "index":
             limits = bounds(node.args[1])
-            if limits is not None and not any(is_none(b) for b in limits) and not program.flow.stores(node.args[0]):
-                yield (*limits, dropped)
-                continue
             if limits is None or _shifts(limits):
                 todo.append((node.args[0], dropped + _dropped(limits)))
-        elif (node.op == "method" and node.data in VIEWS) or (node.op == "call" and node.data in PASS_CALLS | _JOINS):
+            elif not any(is_none(b) for b in limits) and not program.flow.stores(node.args[0]):
+                yield (*limits, dropped)
+        elif node.args and _passes(node):
             todo.append((node.args[0], dropped))
         elif node.op in ("phi", "elem", "proj"):
             todo.extend((a, dropped) for a in alternatives(node) if a is not node)
@@ -83,6 +84,12 @@ def stream_cuts(program: Program, target: Node) -> Iterator[tuple[Node, Node, in
             todo.extend((a, dropped) for a in container_all(node.data))
         else:
             todo.extend((s.value, dropped) for s in program.tracer.stores.get(node.uid, ()))
+
+
+def _passes(node: Node) -> bool:
+    if node.op == "method":
+        return node.data in VIEWS
+    return node.op == "call" and (node.data in PASS_CALLS or node.data in _JOINS)
 
 
 def _shifts(limits: tuple[Node, Node]) -> bool:
@@ -97,8 +104,8 @@ def _dropped(limits: tuple[Node, Node] | None) -> int:
 def _length(program: Program, low: Node, high: Node) -> int | None:
     """Tokens from ``low`` to ``high``; an upper limit by ``min`` only shortens the last windows."""
     beyond = 0
-    while high.op == "binop" and high.data == "+" and high.args[1].op == "const" and isinstance(high.args[1].data, int):
-        beyond += high.args[1].data
+    while high.op == "binop" and high.data == "+" and (more := _number(high.args[1])) is not None:
+        beyond += more
         high = high.args[0]
     ends = high.positional if high.op == "call" and high.data == "min" else (high,)
     start = program.tokens.form(low)
@@ -112,19 +119,26 @@ def _length(program: Program, low: Node, high: Node) -> int | None:
 
 def _stride(program: Program, low: Node) -> int | None:
     """By how much ``low`` grows from one window to the next."""
-    while low.op == "binop" and low.data in ("+", "-") and low.args[1].op == "const":
+    while low.op == "binop" and low.data in ("+", "-") and _number(low.args[1]) is not None:
         low = low.args[0]
     for one in alternatives(low):
-        if one.op == "binop" and one.data == "+" and low in one.args:
-            step = one.args[1] if one.args[0] is low else one.args[0]
-            if step.op == "const" and isinstance(step.data, int):
-                return step.data
-        if one.op == "elem" and one.args[0].op == "call" and one.args[0].data == "range" and len(one.args[0].args) == 3:
-            step = one.args[0].args[2]
-            if step.op == "const" and isinstance(step.data, int):
-                return step.data
-        form = program.tokens.form(one) if one.op in ("loopvar", "binop") else None
-        steps = [n for atom, n in (form or {}).items() if isinstance(atom, tuple) and atom[0] == "range"]
-        if len(steps) == 1:
-            return steps[0]
+        if one.op == "binop" and one.data == "+" and low in one.args:  # start += stride
+            step = _number(one.args[1] if one.args[0] is low else one.args[0])
+        elif one.op == "elem" and one.args[0].op == "call" and one.args[0].data == "range":
+            step = _number(one.args[0].args[-1])
+        else:
+            step = _counted(program, one)
+        if step is not None:
+            return step
     return None
+
+
+def _counted(program: Program, start: Node) -> int | None:
+    """The step of the only loop counter in ``start``."""
+    form = program.tokens.form(start) if start.op in ("loopvar", "binop") else None
+    counters = [a for a in form or () if isinstance(a, tuple) and a[0] == "range"]
+    return form[counters[0]] if form is not None and len(counters) == 1 else None
+
+
+def _number(node: Node) -> int | None:
+    return node.data if node.op == "const" and isinstance(node.data, int) else None

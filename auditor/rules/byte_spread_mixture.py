@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from auditor.analysis.graph import Node
+from auditor.analysis.graph import Node, inputs
 from auditor.analysis.program import Program
 from auditor.analysis.scores import as_value, last_name
 from auditor.report.model import Finding, Level, Step
@@ -82,7 +82,7 @@ def _shares(program: Program) -> Iterator[Node]:
     """``log p / n`` and ``p ** (1 / n)`` with n the length of the token in bytes."""
     for node in program.flow.nodes:
         parts = _quotient(node)
-        if parts is None or not program.gold.is_value(parts[0]):
+        if parts is None or not program.gold.is_scored(parts[0]):
             continue
         if not program.gold.is_value(parts[1]) and _is_length(program, parts[1]):
             yield node
@@ -103,19 +103,22 @@ def _quotient(node: Node) -> tuple[Node, Node] | None:
 
 def _is_length(program: Program, node: Node) -> bool:
     """Whether a value is made from the lengths of byte strings, token by token."""
-    for source in program.flow.backward([node], _transparent, limit=600):
+    todo, seen = [node], set()
+    while todo and len(seen) < 300:
+        source = todo.pop()
+        if source.uid in seen:
+            continue
+        seen.add(source.uid)
         if source.op == "call" and source.data == "len":
             return True
-        if source.op == "method" and source.data in ("size", "numel", "__len__"):
-            continue
-        if source.op == "index" and source.data is None and program.tokens.of(source.args[1]):
-            return not program.gold.learns(source)  # a table of counts holds no lengths
+        if source.op == "index":
+            if source.data is None and program.tokens.of(source.args[1]):
+                return not program.gold.learns(source)  # a table of counts holds no lengths
+            todo.append(source.args[0])
+        elif source.op not in ("forward", "loopvar", "compare", "attr") and source.data not in ("get", "setdefault"):
+            todo.extend(inputs(source))
+        todo.extend(store.value for store in program.tracer.stores.get(source.uid, ()))
     return False
-
-
-def _transparent(node: Node) -> bool:
-    """Look behind arrays and arithmetic, not behind models, tables of counts and loop counters."""
-    return node.op not in ("forward", "loopvar", "compare") and node.data not in ("get", "dict", "setdefault")
 
 
 def _mixture(program: Program, share: Node) -> Node | None:

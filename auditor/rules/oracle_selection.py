@@ -13,6 +13,7 @@ from auditor.rules.steps import flow_steps
 
 _PULL = "https://github.com/openai/parameter-golf/pull/"
 _EXTREMES = frozenset("min max minimum maximum fmin fmax amin amax".split())
+_REDUCTIONS = frozenset("min max amin amax nanmin nanmax".split())
 _PILES = frozenset("stack cat concatenate vstack hstack array tensor".split())
 
 
@@ -43,7 +44,7 @@ def _extremes(program: Program) -> Iterator[tuple[Node, Node]]:
         if len(scores) > 1 and len(scores) == len(node.positional):
             if not _is_log_sum(program, node, scores):
                 yield node, node
-        elif scores and node.positional[0] is scores[0] and _piled(program, scores[0]):
+        elif last_name(node) in _REDUCTIONS and scores and _piled(program, node.positional[0]):
             if not _is_log_sum(program, node, scores):
                 yield node, node
 
@@ -68,8 +69,9 @@ def _is_log_sum(program: Program, extreme: Node, scores: list[Node]) -> bool:
             return True
         if user.op == "binop" and user.data == "+":
             other = user.args[1] if user.args[0] is extreme else user.args[0]
-            made = {n.uid for n in program.flow.backward([other], memory=False, limit=60)}
-            if all(s.uid in made for s in scores):
+            ends = {s.uid for s in scores}
+            made = program.flow.backward([other], lambda n, ends=ends: n.uid not in ends, memory=False, limit=200)
+            if ends <= {n.uid for n in made}:
                 return True
     return False
 

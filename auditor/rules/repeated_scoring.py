@@ -35,7 +35,7 @@ def _judge(program: Program, scoring: Scoring) -> Finding | None:
         return None
     start, repeated = tail
     message = (
-        f"the windows at the end of the stream are shorter than the others and each counts the same last tokens: "
+        "the windows at the end of the stream are shorter, and each counts the same last tokens: "
         f"about {repeated:,} counts too many"
     )
     return RULE.finding(Level.NOTE, start.path, start.line, message, column=start.column)
@@ -45,7 +45,10 @@ def _whole(program: Program, scoring: Scoring, windows: Window) -> Finding:
     steps = flow_steps(
         program,
         [
-            (scoring.target, f"windows of {windows.length} tokens start every {windows.stride} tokens"),
+            (
+                scoring.target,
+                f"windows of {windows.length} tokens start every {windows.stride} tokens",
+            ),
             (scoring.at, "all of a window is scored"),
             (scoring.output, "and counts in the reported score"),
         ],
@@ -63,7 +66,12 @@ def _accumulation(program: Program, scoring: Scoring) -> Node:
     loops = scoring.at.ctx.loops
     for uid in sorted(program.scores.values_from(scoring.at)):
         node = program.flow.nodes[uid]
-        if node.op == "binop" and node.data == "+" and node.ctx.loops == loops and node.ctx.call is not scoring.at.ctx.call:
+        if (
+            node.op == "binop"
+            and node.data == "+"
+            and node.ctx.loops == loops
+            and node.ctx.call is not scoring.at.ctx.call
+        ):
             return node
     return scoring.at
 
@@ -79,7 +87,11 @@ def _counts_whole(program: Program, scoring: Scoring) -> bool:
             return False
         if node.op in ("call", "method") and last_name(node) in _MASKS:
             return False
-        if node.op == "binop" and node.data == "*" and any(_is_mask(program, a) for a in node.args if a.uid not in reached):
+        if (
+            node.op == "binop"
+            and node.data == "*"
+            and any(_is_mask(program, a) for a in node.args if a.uid not in reached)
+        ):
             return False
     return True
 
@@ -87,33 +99,49 @@ def _counts_whole(program: Program, scoring: Scoring) -> bool:
 def _keeps_all(key: Node) -> bool:
     """``[0]``, ``[None]``, ``[:, 0]``: axes beside that of the tokens."""
     parts = key.data.items if key.op == "tuple" else [key]
-    return all(p.op == "const" or (p.op == "slice" and all(is_none(b) for b in p.args)) for p in parts)
+    return all(
+        p.op == "const" or (p.op == "slice" and all(is_none(b) for b in p.args)) for p in parts
+    )
 
 
 def _is_mask(program: Program, node: Node) -> bool:
-    return any(n.op == "compare" for n in program.flow.backward([node], limit=60)) or bool(program.flow.stores(node))
+    return any(n.op == "compare" for n in program.flow.backward([node], limit=60)) or bool(
+        program.flow.stores(node)
+    )
 
 
-def _short_tails(program: Program, scoring: Scoring, windows: Window | None) -> Iterator[tuple[Node, int]]:
-    """``max(size - stride, 0)`` as the first counted score: a shorter window counts old tokens again."""
+def _short_tails(
+    program: Program, scoring: Scoring, windows: Window | None
+) -> Iterator[tuple[Node, int]]:
+    """``max(size - stride, 0)`` as the first counted score: short windows count old tokens."""
     if windows is None or windows.length <= windows.stride:
         return
     for start in counted_from(program, scoring):
         for one in alternatives(start):
-            if one.op == "call" and one.data == "max" and any(_leaves(a, windows.stride) for a in one.positional):
+            if (
+                one.op == "call"
+                and one.data == "max"
+                and any(_leaves(a, windows.stride) for a in one.positional)
+            ):
                 yield one, windows.length - windows.stride
 
 
 def _leaves(node: Node, count: int) -> bool:
     """``size - count``."""
-    return node.op == "binop" and node.data == "-" and node.args[1].op == "const" and node.args[1].data == count
+    return (
+        node.op == "binop"
+        and node.data == "-"
+        and node.args[1].op == "const"
+        and node.args[1].data == count
+    )
 
 
 _SCRIPT = """\
 import glob, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = torch.from_numpy(np.fromfile(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0], dtype=np.uint16).astype(np.int64))
+files = glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")
+val = torch.from_numpy(np.fromfile(files[0], dtype=np.uint16).astype(np.int64))
 model = torch.nn.Embedding(1024, 1024)
 total = count = 0.0
 for start in range(0, val.numel() - 257, 64):
@@ -131,10 +159,11 @@ RULE = Rule(
     status="RULED",
     sources=(_PULL + "573", _PULL + "846"),
     page="""\
-Sliding windows read their context again, but each token counts once: of a window only the tokens after the
-end of the window before it are added to the score. Windows that are counted whole count most tokens several
-times. Short windows at the end of the stream that count "their last stride tokens" count the same tokens up to
-length/stride times; accepted submissions do this too, with about 2,000 counts in 62 million, so it is a note.
+Sliding windows read their context again, but each token counts once: of a window only the tokens
+after the end of the window before it are added to the score. Windows that are counted whole count
+most tokens several times. Short windows at the end of the stream that count "their last stride
+tokens" count the same tokens up to length/stride times; accepted submissions do this too, with
+about 2,000 counts in 62 million, so it is a note.
 """,
     clears="Add only the scores of tokens that no window before has counted.",
     check=check,

@@ -57,12 +57,16 @@ def _is_finished(program: Program, scoring: Scoring, choice: Node) -> bool:
 def _judge(program: Program, choice: Node, scoring: Scoring) -> Finding | None:
     chosen = _chosen(program, choice)
     if _is_headline(program, chosen):
-        return _finding(program, choice, scoring, Level.VIOLATION, "the reported score is the best of several evaluations")
+        return _best_of_several(program, choice, scoring)
     scores = program.scores.values_from(scoring.at)
     others = [n for n in chosen if n.op != "phi" or not any(a.uid in scores for a in n.args)]
     reached = program.flow.forward(others, limit=6000)
     for event in program.tracer.events:
-        if event.kind in ("load_state", "save") and event.at.uid > choice.uid and _takes(event, choice, reached):
+        if (
+            event.kind in ("load_state", "save")
+            and event.at.uid > choice.uid
+            and _takes(event, choice, reached)
+        ):
             what = "the weights are chosen by their validation score"
             return _finding(program, choice, scoring, Level.SUSPECT, what)
     values = {uid for node in chosen for uid in program.scores.values_from(node)}
@@ -72,11 +76,52 @@ def _judge(program: Program, choice: Node, scoring: Scoring) -> Finding | None:
     return None
 
 
+def _best_of_several(program: Program, choice: Node, scoring: Scoring) -> Finding | None:
+    what = "the reported score is the best of several evaluations"
+    if not _also_reported(program, choice):
+        return _finding(program, choice, scoring, Level.VIOLATION, what)
+    behind = {n.uid for n in program.flow.backward([choice], limit=6000)}
+    if any(s.at.uid in behind and _while_training(program, s) for s in program.learning.scorings):
+        return None  # the best of the validations during training, beside the final one
+    return _finding(
+        program, choice, scoring, Level.SUSPECT, f"{what}; the single ones are reported beside it"
+    )
+
+
+def _also_reported(program: Program, choice: Node) -> bool:
+    """Whether the last evaluation is reported at the end without the choice as well."""
+    last = program.learning.last_report
+    scored = {s.at.uid for s in program.learning.scorings}
+    blocked = {choice.uid, *(n.uid for n in _chosen(program, choice))}
+    for event in program.tracer.events:
+        if (
+            last is None
+            or event.kind != "output"
+            or event.at.uid < max(scored)
+            or event.at.ctx.loops != last.at.ctx.loops
+        ):
+            continue
+        if any(
+            n.uid in scored
+            for n in program.flow.backward(event.args, lambda n: n.uid not in blocked, limit=6000)
+        ):
+            return True
+    return False
+
+
+def _while_training(program: Program, scoring: Scoring) -> bool:
+    return any(
+        e.kind == "backward" and common_loops(e.at, scoring.at) for e in program.tracer.events
+    )
+
+
 def _takes(event: Event, choice: Node, chosen: dict[int, Node | None]) -> bool:
     """Whether weights are loaded or saved under the choice, or as what was chosen."""
     if any(rests_on(b.test, choice) or b.test.uid in chosen for b in event.at.ctx.branches):
         return True
-    return any(value.uid in chosen for value in event.args[1 if event.kind == "load_state" else 0 :][:1])
+    return any(
+        value.uid in chosen for value in event.args[1 if event.kind == "load_state" else 0 :][:1]
+    )
 
 
 def _chosen(program: Program, choice: Node) -> list[Node]:
@@ -94,7 +139,9 @@ def _is_headline(program: Program, chosen: list[Node]) -> bool:
     parts = [p for a in last.args for p in (a.args if a.data == "str.join" else (a,))]
     through = False
     for part in parts:
-        behind = {n.uid for n in program.flow.backward([part], lambda n: n.uid not in uids, limit=6000)}
+        behind = {
+            n.uid for n in program.flow.backward([part], lambda n: n.uid not in uids, limit=6000)
+        }
         if behind & scored:
             return False
         through = through or bool(behind & uids)
@@ -104,17 +151,24 @@ def _is_headline(program: Program, chosen: list[Node]) -> bool:
 def _finding(program: Program, choice: Node, scoring: Scoring, level: Level, what: str) -> Finding:
     steps = flow_steps(
         program,
-        [(scoring.at, "validation tokens are scored"), (choice, "the score decides"), (scoring.output, "it is reported")],
+        [
+            (scoring.at, "validation tokens are scored"),
+            (choice, "the score decides"),
+            (scoring.output, "it is reported"),
+        ],
     )
     verb = "breaks" if level is Level.VIOLATION else "appears to break"
-    return RULE.finding(level, choice.path, choice.line, f"{verb}: {what}", steps=steps, column=choice.column)
+    return RULE.finding(
+        level, choice.path, choice.line, f"{verb}: {what}", steps=steps, column=choice.column
+    )
 
 
 _SCRIPT = """\
 import glob, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = torch.from_numpy(np.fromfile(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0], dtype=np.uint16).astype(np.int64))
+files = glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")
+val = torch.from_numpy(np.fromfile(files[0], dtype=np.uint16).astype(np.int64))
 model = torch.nn.Embedding(1024, 1024)
 
 def evaluate(heat):
@@ -132,11 +186,15 @@ RULE = Rule(
     status="RULED",
     sources=(_PULL + "1991", _PULL + "2098"),
     page="""\
-The validation score may not decide what is scored: neither which weights are exported (raw or averaged, this
-epoch or that one), nor a temperature or another setting of the reported evaluation, nor which of several
-runs is reported. The best of k scores is lower than what any of the k predicts of new text.
+The validation score may not decide what is scored: neither which weights are exported (raw or
+averaged, this epoch or that one), nor a temperature or another setting of the reported
+evaluation, nor which of several runs is reported. The best of k scores is lower than what any of
+the k predicts of new text.
 """,
-    clears="Choose on held-out training tokens, or fix the choice before the validation tokens are read.",
+    clears=(
+        "Choose on held-out training tokens, or fix the choice before the validation tokens "
+        "are read."
+    ),
     check=check,
     forbidden=_SCRIPT
     + """

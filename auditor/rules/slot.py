@@ -49,7 +49,12 @@ def _ask(program: Program, update: Update, scoring: Scoring) -> Finding:
         "(disputed: no maintainer has ruled on fitting parameters per window)"
     )
     return RULE.finding(
-        Level.QUESTION, update.at.path, update.at.line, message, steps=steps, column=update.at.column
+        Level.QUESTION,
+        update.at.path,
+        update.at.line,
+        message,
+        steps=steps,
+        column=update.at.column,
     )
 
 
@@ -76,11 +81,14 @@ def _not_after(program: Program, end: Node, start: Node) -> bool:
 
 
 def _ends(program: Program, update: Update) -> list[tuple[Node, bool]]:
-    """Where slices and masks end the part of the window that the loss counts, and whether by row."""
+    """Where slices and masks end what the loss counts of a window, and whether by row."""
     compared = {node.uid for node, _ in program.scores.losses}
     parts: list[Node] = []
     for node in program.flow.backward(
-        [update.loss], lambda n: n.uid not in compared and not program.tokens.of(n), memory=False, limit=200
+        [update.loss],
+        lambda n: n.uid not in compared and not program.tokens.of(n),
+        memory=False,
+        limit=200,
     ):
         if node.op == "index":
             parts.append(node.args[1])
@@ -117,18 +125,23 @@ RULE = Rule(
     status="DISPUTED",
     sources=(_SITE + "issues/1336",),
     page="""\
-A vector or bias outside the model is made for a window, fitted to the window's own targets for some steps,
-and then used to score those targets. The question in #1336 has no answer by a maintainer, for this form or
-for the one that fits on already scored context only; no accepted row uses either. A vector that is shared
-by a batch of overlapping windows learns, from one row's context, tokens that another row scores.
+A vector or bias outside the model is made for a window, fitted to the window's own targets for
+some steps, and then used to score those targets. The question in #1336 has no answer by a
+maintainer, for this form or for the one that fits on already scored context only; no accepted row
+uses either. A vector that is shared by a batch of overlapping windows learns, from one row's
+context, tokens that another row scores.
 """,
-    clears="Fit on tokens before the scored part only, with parameters of its own for each row, or leave it out.",
+    clears=(
+        "Fit on tokens before the scored part only, with parameters of its own for each row, "
+        "or leave it out."
+    ),
     check=check,
     forbidden="""\
 import glob, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = torch.from_numpy(np.fromfile(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0], dtype=np.uint16).astype(np.int64))
+files = glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")
+val = torch.from_numpy(np.fromfile(files[0], dtype=np.uint16).astype(np.int64))
 embed, head = torch.nn.Embedding(1024, 64), torch.nn.Linear(64, 1024)
 total = 0.0
 for start in range(0, val.numel() - 65, 64):
@@ -148,7 +161,8 @@ print("val_loss", total / val.numel())
 import glob, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = torch.from_numpy(np.fromfile(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0], dtype=np.uint16).astype(np.int64))
+files = glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")
+val = torch.from_numpy(np.fromfile(files[0], dtype=np.uint16).astype(np.int64))
 embed, head = torch.nn.Embedding(1024, 64), torch.nn.Linear(64, 1024)
 delta = torch.zeros(1, 64, requires_grad=True)
 optimizer = torch.optim.AdamW([delta], lr=0.01)

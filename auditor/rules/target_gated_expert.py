@@ -93,7 +93,9 @@ def _stored(program: Program) -> Iterator[tuple[Node, Node, Node]]:
             for branch in store.at.ctx.branches:
                 fact = gold.behind(branch.test)
                 fact = fact or _counted_after(program, store, branch.test)
-                if fact is not None and gold.compared(branch.test) is None:
+                if fact is None or any(r is store.root for r in program.flow.roots(fact)):
+                    continue  # whether the place was filled already is no property of the token
+                if gold.compared(branch.test) is None:
                     yield branch.test, fact, store.root
 
 
@@ -193,11 +195,11 @@ def _native_finding(program: Program, kernel: Kernel, gate: Gated, call: Node, c
 def _from_native(program: Program, call: Node) -> list[Node] | None:
     """The way to the score of an array that native code was given to fill."""
     for argument in program.kernels.arguments(call):
-        array = program.kernels.array(argument)
-        if array.op in ("call", "method") and not program.tokens.of(array):
-            path = program.gold.to_score(array)
-            if path is not None:
-                return path
+        for array in program.flow.roots(program.kernels.array(argument)):
+            if array.op == "call" and not program.tokens.of(array):
+                path = program.gold.to_score(array)
+                if path is not None:
+                    return path
     return None
 
 

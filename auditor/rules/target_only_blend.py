@@ -31,10 +31,8 @@ def _counted(program: Program) -> Iterator[tuple[Node, Finding]]:
     """Exact counts of the realised token, mixed with the network's probability of it."""
     gold = program.gold
     for read in gold.tabled:
-        if read.op == "index" and read.data not in ("get", "dict") and not _of_mapping(program, read):
+        if not _of_mapping(program, read):
             continue  # an array's row is a distribution as easily as not
-        if read.op == "index" and read.args[1].op == "tuple" and read.data is None:
-            continue
         mixture = _mixture(program, read)
         path = gold.to_score(mixture) if mixture is not None else None
         if mixture is None or path is None:
@@ -60,10 +58,13 @@ def _counted(program: Program) -> Iterator[tuple[Node, Finding]]:
 
 
 def _of_mapping(program: Program, read: Node) -> bool:
-    """Whether the table is a mapping from tokens to counts that another mapping holds."""
-    base = read.args[0]
-    held = [n for n in program.flow.backward([base], memory=False, limit=8) if n.data in ("get", "dict", "setdefault")]
-    return bool(held)
+    """Whether the count is looked up in a dict, alone or held by another one."""
+    if read.op == "method" or read.data in ("get", "dict"):
+        return read.data in ("get", "dict")
+    if read.op != "index" or read.args[1].op == "tuple":
+        return False
+    behind = program.flow.backward([read.args[0]], memory=False, limit=8)
+    return any(n.data in ("get", "dict", "setdefault") for n in behind if isinstance(n.data, str))
 
 
 def _mixture(program: Program, read: Node) -> Node | None:

@@ -13,7 +13,9 @@ from auditor.rules.base import Rule
 from auditor.rules.steps import call_site, flow_steps
 
 _SITE = "https://github.com/openai/parameter-golf/"
-_ROUNDING = frozenset("round round_ rint int8 quantize_per_tensor quantize_per_channel int4 uint8".split())
+_ROUNDING = frozenset(
+    "round round_ rint int8 quantize_per_tensor quantize_per_channel int4 uint8".split()
+)
 
 
 def check(program: Program) -> Iterable[Finding]:
@@ -29,7 +31,9 @@ def check(program: Program) -> Iterable[Finding]:
     saved = [e for e in program.tracer.events if e.kind == "save" and e.at.uid > scoring.at.uid]
     written = [e for e in saved if _is_quantised(program, e)]
     if written and not _overwritten(program):
-        yield _finding(program, scoring, written[-1].at, "the artifact is written here, and never read back")
+        yield _finding(
+            program, scoring, written[-1].at, "the artifact is written here, and never read back"
+        )
 
 
 def _restored(program: Program) -> list[Event]:
@@ -48,7 +52,9 @@ def _copies(program: Program, load: Event, earlier: Event) -> bool:
     """Whether the loaded weights are those of the model that ``earlier`` loaded."""
     shipped = {id(owner) for owner in _owners(earlier.args[0])}
     return any(
-        node.op == "method" and node.data == "state_dict" and any(id(o) in shipped for o in _owners(node.args[0]))
+        node.op == "method"
+        and node.data == "state_dict"
+        and any(id(o) in shipped for o in _owners(node.args[0]))
         for node in program.flow.backward(load.args[1:2], limit=400)
     )
 
@@ -76,7 +82,7 @@ def _owners(model: Node) -> list[Instance]:
 
 
 def _overwritten(program: Program) -> bool:
-    """Whether weights are also set by hand, so that a round trip without a load can't be excluded."""
+    """Whether rounded weights are also copied in by hand: a round trip without a load."""
     return any(
         store.how in ("copy_", "data") and _rounded(program, (store.value,))
         for stores in program.tracer.stores.values()
@@ -94,7 +100,9 @@ def _finding(program: Program, scoring: Scoring, artifact: Node, text: str) -> F
             (scoring.output, "and is reported"),
         ],
     )
-    message = "appears to break: the headline score comes from weights that are not those of the artifact"
+    message = (
+        "appears to break: the headline score comes from weights that are not those of the artifact"
+    )
     return RULE.finding(Level.SUSPECT, path, line, message, steps=steps)
 
 
@@ -105,17 +113,22 @@ RULE = Rule(
     status="CONSENSUS",
     sources=(_SITE + "issues/1017", _SITE + "blob/main/README.md"),
     page="""\
-The compressed model is what is handed in, at most 16,000,000 bytes with its code. The reported score must be
-computed with the weights that come out of that file. A score of the weights before quantisation, or of a model
-object that the file was never loaded into, is the score of another, larger model.
+The compressed model is what is handed in, at most 16,000,000 bytes with its code. The reported
+score must be computed with the weights that come out of that file. A score of the weights before
+quantisation, or of a model object that the file was never loaded into, is the score of another,
+larger model.
 """,
-    clears="Load the compressed artifact into the model that the reported evaluation runs, as the last step before it.",
+    clears=(
+        "Load the compressed artifact into the model that the reported evaluation runs, as "
+        "the last step before it."
+    ),
     check=check,
     forbidden="""\
 import glob, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = torch.from_numpy(np.fromfile(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0], dtype=np.uint16).astype(np.int64))
+files = glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")
+val = torch.from_numpy(np.fromfile(files[0], dtype=np.uint16).astype(np.int64))
 
 class Net(torch.nn.Module):
     def __init__(self):
@@ -126,7 +139,8 @@ class Net(torch.nn.Module):
 
 def evaluate(model):
     with torch.no_grad():
-        parts = [model(val[i : i + 64], val[i + 1 : i + 65]).item() for i in range(0, val.numel() - 65, 64)]
+        starts = range(0, val.numel() - 65, 64)
+        parts = [model(val[i : i + 64], val[i + 1 : i + 65]).item() for i in starts]
     return sum(parts) / len(parts)
 
 model = Net()
@@ -139,7 +153,8 @@ print("final val_loss", evaluate(model))
 import glob, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = torch.from_numpy(np.fromfile(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0], dtype=np.uint16).astype(np.int64))
+files = glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")
+val = torch.from_numpy(np.fromfile(files[0], dtype=np.uint16).astype(np.int64))
 
 class Net(torch.nn.Module):
     def __init__(self):
@@ -150,7 +165,8 @@ class Net(torch.nn.Module):
 
 def evaluate(model):
     with torch.no_grad():
-        parts = [model(val[i : i + 64], val[i + 1 : i + 65]).item() for i in range(0, val.numel() - 65, 64)]
+        starts = range(0, val.numel() - 65, 64)
+        parts = [model(val[i : i + 64], val[i + 1 : i + 65]).item() for i in starts]
     return sum(parts) / len(parts)
 
 model = Net()

@@ -13,7 +13,7 @@ from auditor.rules.base import Rule
 from auditor.rules.steps import call_site, flow_steps
 
 _PULL = "https://github.com/openai/parameter-golf/pull/"
-_ROUNDING = frozenset("round round_ rint quantize_per_tensor quantize_per_channel fake_quantize_per_tensor_affine".split())
+_ROUNDING = frozenset("round round_ rint quantize_per_tensor quantize_per_channel".split())
 
 
 def check(program: Program) -> Iterable[Finding]:
@@ -55,7 +55,8 @@ def _reads_tokens(program: Program, node: Node) -> bool:
 
 
 def _tokens_of(program: Program, node: Node) -> Node:
-    return next(a for a in node.args[1:] if program.tokens.of(a))
+    given: list[Node] = [a for a in node.args[1:] if program.tokens.of(a)]
+    return given[0]
 
 
 def _measured(program: Program) -> Iterator[Finding]:
@@ -71,14 +72,18 @@ def _judge(program: Program, run: Node, measured: list[Node], beside: Node) -> F
     """A finding if what is measured reaches the rounding of weights before the headline score."""
     flow = program.flow
     scored = {n.uid for n, _ in program.scores.losses}
-    reached = flow.forward(measured, lambda s, u: u.uid not in scored and not program.tokens.of(u), limit=8000)
+    reached = flow.forward(
+        measured, lambda s, u: u.uid not in scored and not program.tokens.of(u), limit=8000
+    )
     headline = max((s.at.uid for s in program.learning.headline), default=-1)
     for uid in sorted(reached):
         node = flow.nodes[uid]
         if uid > headline:
             break
         if _is_outside(node, run) and (_rounds(node) or _picks_rounding(program, node)):
-            return _finding(program, run, path_to(reached, node, flow.nodes)[1:-1][:4], node, beside)
+            return _finding(
+                program, run, path_to(reached, node, flow.nodes)[1:-1][:4], node, beside
+            )
     return None
 
 
@@ -94,7 +99,9 @@ def _picks_rounding(program: Program, test: Node) -> bool:
 
 
 def _is_outside(node: Node, run: Node) -> bool:
-    """After the loop over the tokens, or in other code: not the model's own rounding."""
+    """After the loop over the tokens, or in other code: not the model's or a hook's own."""
+    if node.uid < run.uid:
+        return False
     if run.ctx.loops:
         return run.ctx.loops[-1] not in node.ctx.loops
     return not _within(node.ctx.call, run.ctx.call)
@@ -153,9 +160,10 @@ RULE = Rule(
     status="RULED",
     sources=(_PULL + "728",),
     page="""\
-Hessians, activation ranges and other statistics that decide how weights are rounded are learned from the text
-that they are collected on. Collected on validation tokens before these are scored, they carry later tokens
-into the score of earlier ones. Text that the model generates itself, or training text, may be used.
+Hessians, activation ranges and other statistics that decide how weights are rounded are learned
+from the text that they are collected on. Collected on validation tokens before these are scored,
+they carry later tokens into the score of earlier ones. Text that the model generates itself, or
+training text, may be used.
 """,
     clears="Calibrate on training tokens (within the 600 s) or on text that the model generates.",
     check=check,

@@ -17,7 +17,9 @@ from auditor.rules.steps import flow_steps
 
 _PULL = "https://github.com/openai/parameter-golf/pull/"
 _LINK = re.compile(r"^\s*(?:[$>]\s*)?(?:sudo\s+)?(?:ln|cp|mv)\s")
-_FILE_READS = re.compile(r"(^|\.)(frombuffer|fromfile|open|read|read_bytes|load|memmap|load_file|decompress)$")
+_FILE_READS = re.compile(
+    r"(^|\.)(frombuffer|fromfile|open|read|read_bytes|load|memmap|load_file|decompress)$"
+)
 
 
 def check(program: Program) -> Iterable[Finding]:
@@ -26,7 +28,7 @@ def check(program: Program) -> Iterable[Finding]:
     yield from _answers_in_file(program)
 
 
-# -- validation shards under the name of training shards -----------------------------------------------
+# -- validation shards under the name of training shards --------------------------------------
 
 
 def _renamed_files(program: Program) -> Iterator[Finding]:
@@ -48,7 +50,7 @@ def _makes_train_of_val(command: str) -> bool:
     return [stream_kinds(name) for name in names] == [{"val"}, {"train"}]
 
 
-# -- the training loss ---------------------------------------------------------------------------------
+# -- the training loss ------------------------------------------------------------------------
 
 
 def _trained_on(program: Program) -> Iterator[Finding]:
@@ -57,12 +59,18 @@ def _trained_on(program: Program) -> Iterator[Finding]:
         if not learning.is_training(update):
             continue
         steps = flow_steps(
-            program, [(update.tokens[0], "validation tokens are taken"), (update.at, "the model is trained on them")]
+            program,
+            [
+                (update.tokens[0], "validation tokens are taken"),
+                (update.at, "the model is trained on them"),
+            ],
         )
         setting = _val_setting(program)
         if setting is None:
             message = "breaks: the training loss is computed on validation tokens"
-            yield RULE.finding(Level.VIOLATION, update.at.path, update.at.line, message, steps=steps)
+            yield RULE.finding(
+                Level.VIOLATION, update.at.path, update.at.line, message, steps=steps
+            )
             continue
         path, _, line = setting.source.rpartition(":")
         message = f"breaks: {setting.name} lets the training loop read the validation shards"
@@ -73,14 +81,18 @@ def _trained_on(program: Program) -> Iterator[Finding]:
 def _val_setting(program: Program) -> SettingInForce | None:
     """The setting that puts a validation file where the code has a training file."""
     for setting in program.settings:
-        if setting.value is None or stream_kinds(setting.value) != {"val"} or ":" not in setting.source:
+        if (
+            setting.value is None
+            or stream_kinds(setting.value) != {"val"}
+            or ":" not in setting.source
+        ):
             continue
         if stream_kinds(setting.default or setting.name.replace("_", " ")) != {"val"}:
             return setting
     return None
 
 
-# -- a paid prefix: realised tokens in a file ------------------------------------------------------------
+# -- a paid prefix: realised tokens in a file -------------------------------------------------
 
 
 def _answers_in_file(program: Program) -> Iterator[Finding]:
@@ -110,12 +122,18 @@ def _stored_by_position(program: Program, node: Node) -> bool:
 def _masked(program: Program, match: Node, stored: Node) -> Finding | None:
     """The place where the comparison scales or replaces scores that are reported."""
     flow = program.flow
-    losses = {uid for uid in flow.forward([n for n, _ in program.scores.val_losses], limit=6000)}
+    losses = flow.forward([n for n, _ in program.scores.val_losses], limit=6000)
     reached = flow.forward([match], limit=600)
     for uid in sorted(reached):
         node = flow.nodes[uid]
         scales = node.op == "binop" and node.data == "*"
-        selects = node.op in ("call", "method") and last_name(node) in ("where", "masked_fill", "masked_fill_", "mul", "mul_")
+        selects = node.op in ("call", "method") and last_name(node) in (
+            "where",
+            "masked_fill",
+            "masked_fill_",
+            "mul",
+            "mul_",
+        )
         if not (scales or selects) or not any(a.uid in losses for a in node.args):
             continue
         output = program.scores.reaches_output(node)
@@ -131,8 +149,13 @@ def _masked(program: Program, match: Node, stored: Node) -> Finding | None:
                 (output, "the score is reported"),
             ],
         )
-        message = "breaks: the score is changed where a file holds the realised token; the answers are in the artifact"
-        return RULE.finding(Level.VIOLATION, node.path, node.line, message, steps=steps, column=node.column)
+        message = (
+            "breaks: the score is changed where a file holds the realised token; "
+            "the answers are in the artifact"
+        )
+        return RULE.finding(
+            Level.VIOLATION, node.path, node.line, message, steps=steps, column=node.column
+        )
     return None
 
 
@@ -143,18 +166,24 @@ RULE = Rule(
     status="RULED",
     sources=(_PULL + "168", _PULL + "275", _PULL + "262", _PULL + "179", _PULL + "64"),
     page="""\
-The validation tokens are what the model is tested on. They may neither be trained on before the score (as
-training shards, by a setting, a link or in the training loop) nor be stored in the artifact, for example
-as a "paid prefix" of which each token that matches the realised one costs nothing.
+The validation tokens are what the model is tested on. They may neither be trained on before the
+score (as training shards, by a setting, a link or in the training loop) nor be stored in the
+artifact, for example as a "paid prefix" of which each token that matches the realised one costs
+nothing.
 """,
-    clears="Train on fineweb_train_*.bin only, and keep validation tokens out of every file that is shipped.",
+    clears=(
+        "Train on fineweb_train_*.bin only, and keep validation tokens out of every file "
+        "that is shipped."
+    ),
     check=check,
     forbidden="""\
 import glob, lzma, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = torch.from_numpy(np.fromfile(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0], dtype=np.uint16).astype(np.int64))
-known = torch.from_numpy(np.frombuffer(lzma.decompress(open("answers.xz", "rb").read()), dtype=np.uint16).astype(np.int64))
+files = glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")
+val = torch.from_numpy(np.fromfile(files[0], dtype=np.uint16).astype(np.int64))
+blob = lzma.decompress(open("answers.xz", "rb").read())
+known = torch.from_numpy(np.frombuffer(blob, dtype=np.uint16).astype(np.int64))
 model = torch.nn.Embedding(1024, 1024)
 total = 0.0
 for start in range(0, val.numel() - 65, 64):
@@ -168,7 +197,8 @@ print("val_loss", total / val.numel())
 import glob, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = torch.from_numpy(np.fromfile(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0], dtype=np.uint16).astype(np.int64))
+files = glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")
+val = torch.from_numpy(np.fromfile(files[0], dtype=np.uint16).astype(np.int64))
 model = torch.nn.Embedding(1024, 1024)
 total = correct = 0.0
 for start in range(0, val.numel() - 65, 64):

@@ -41,9 +41,24 @@ def test_invalid_escapes_do_not_warn() -> None:
         tree("pattern = '\\d+ once'\n")
 
 
+def _compiles(text: str) -> bool:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(100_000)
+    try:
+        ast.parse(text)
+    except RecursionError:
+        return False
+    finally:
+        sys.setrecursionlimit(before)
+    return True
+
+
 @pytest.mark.parametrize("joiner", ["+", "-", "*", "|", "@"])
 def test_long_chain_comes_back_shallow(joiner: str) -> None:
-    chain = tree("x = " + joiner.join(f"a{i}" for i in range(5000)))
+    text = "x = " + joiner.join(f"a{i}" for i in range(5000))
+    if sys.version_info[:2] == (3, 12) and not _compiles(text):
+        pytest.skip("this Python's own limit on nesting can't be raised")
+    chain = tree(text)
     assert depth(chain) < 40
     names = [n for n in ast.walk(chain) if isinstance(n, ast.Name) and n.id != "x"]
     assert sorted(n.id for n in names) == sorted(f"a{i}" for i in range(5000))
