@@ -9,7 +9,9 @@ from typing import Any
 
 from auditor.submission.model import SourceFile, Submission
 
-_COUNTS = re.compile(r"\bhints\b[^\n]*?\bwithin_gate\s*[=:]\s*(\d+)[^\n]*?\bword_gate\s*[=:]\s*(\d+)")
+_COUNTS = re.compile(
+    r"\bhints\b[^\n]*?\bwithin_gate\s*[=:]\s*(\d+)[^\n]*?\bword_gate\s*[=:]\s*(\d+)"
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,11 @@ def _scores(data: Any, depth: int = 0) -> Iterator[float]:
     if isinstance(data, dict) and depth < 5:
         for key, value in data.items():
             name = str(key).lower()
-            if isinstance(value, float) and "bpb" in name and not any(w in name for w in ("std", "quant", "delta")):
+            if (
+                isinstance(value, float)
+                and "bpb" in name
+                and not any(w in name for w in ("std", "quant", "delta"))
+            ):
                 yield value
             else:
                 yield from _scores(value, depth + 1)

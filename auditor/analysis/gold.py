@@ -104,7 +104,12 @@ class Gold:
     def _counts(self, node: Node) -> bool:
         if node.op == "index" and node.uid not in self.scores_of_models:
             return self._names_token(node.args[1])
-        return node.op == "method" and node.data == "get" and len(node.args) > 1 and self._names_token(node.args[1])
+        return (
+            node.op == "method"
+            and node.data == "get"
+            and len(node.args) > 1
+            and self._names_token(node.args[1])
+        )
 
     @cached_property
     def scores_of_models(self) -> frozenset[int]:
@@ -140,7 +145,8 @@ class Gold:
 
     def learns(self, read: Node) -> bool:
         """Whether the table behind a read accumulates from tokens."""
-        todo, seen = [read.args[0]], set()
+        todo: list[Node] = [read.args[0]]
+        seen: set[int] = set()
         while todo and len(seen) < 40:
             node = todo.pop()
             if node.uid in seen:
@@ -195,7 +201,11 @@ class Gold:
             if node.uid in self.values or self._class_of_token(node):
                 yield node
                 continue
-            if node.op in ("forward", "const", "ext") or not takes_content(node) or self.is_token(node):
+            if (
+                node.op in ("forward", "const", "ext")
+                or not takes_content(node)
+                or self.is_token(node)
+            ):
                 continue
             if _asks_for_none(node):  # not what the value is, but which branch made it
                 todo.extend(t for a in node.args for t in _tests(a))
@@ -210,7 +220,10 @@ class Gold:
             yield source
         if node.op in ("index", "method"):
             for store in self.flow.tracer.stores.get(node.args[0].uid, ()) if node.args else ():
-                if store.at.uid < node.uid and store.at.ctx.loops[: len(node.ctx.loops)] == node.ctx.loops:
+                if (
+                    store.at.uid < node.uid
+                    and store.at.ctx.loops[: len(node.ctx.loops)] == node.ctx.loops
+                ):
                     yield store.value
 
     def _class_of_token(self, node: Node) -> bool:
@@ -221,7 +234,9 @@ class Gold:
 
     def properties(self, test: Node) -> Iterator[tuple[Node, Node]]:
         """(token, looked-up property) for stream tokens of this iteration behind ``test``."""
-        for node in self.flow.backward([test], lambda n: n.op != "forward", memory=False, limit=120):
+        for node in self.flow.backward(
+            [test], lambda n: n.op != "forward", memory=False, limit=120
+        ):
             if node.op == "index" and node.data is None and node.args[1].uid in self._stream:
                 if node.uid not in self.scores_of_models:
                     yield plain(node.args[1]), node
@@ -229,12 +244,21 @@ class Gold:
     def made_from(self, update: Store, token: Node) -> bool:
         """Whether an update is keyed by the token or stores it."""
         starts = [n for n in (update.key, update.value) if n is not None]
-        return any(n is token or plain(n) is token for n in self.flow.backward(starts, memory=False, limit=40))
+        return any(
+            n is token or plain(n) is token
+            for n in self.flow.backward(starts, memory=False, limit=40)
+        )
 
     def compared(self, test: Node) -> Node | None:
         """The comparison of two scores of the realised token that decides ``test``, if one does."""
-        for node in self.flow.backward([test], lambda n: n.op not in ("forward", "index") or n is test, memory=False, limit=80):
-            if node.op == "compare" and node.data in _ORDERINGS and all(self.is_value(a) for a in node.args):
+        for node in self.flow.backward(
+            [test], lambda n: n.op not in ("forward", "index") or n is test, memory=False, limit=80
+        ):
+            if (
+                node.op == "compare"
+                and node.data in _ORDERINGS
+                and all(self.is_value(a) for a in node.args)
+            ):
                 return node
         return None
 
@@ -287,7 +311,10 @@ class Gold:
 def _with_parts(node: Node) -> list[Node]:
     """A value, and what it holds where it is a tuple: parts are taken out of it one by one."""
     boxes = [v for v in alternatives(node, 6) if v.op == "tuple"] if node.op == "phi" else []
-    return [node, *(part for box in boxes for part in container_all(box.data) if part.op != "const")]
+    return [
+        node,
+        *(part for box in boxes for part in container_all(box.data) if part.op != "const"),
+    ]
 
 
 def _same_pass(node: Node, test: Node) -> bool:

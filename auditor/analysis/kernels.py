@@ -35,7 +35,9 @@ class Kernels:
     @cached_property
     def sources(self) -> list[Kernel]:
         files = [(s.path, 1, s.text) for s in self.submission.natives if s.host is None]
-        return [Kernel(path, first, Native(text)) for path, first, text in (*files, *self._strings())]
+        return [
+            Kernel(path, first, Native(text)) for path, first, text in (*files, *self._strings())
+        ]
 
     def _strings(self) -> Iterator[tuple[str, int, str]]:
         from auditor.submission.natives import native_language
@@ -70,7 +72,9 @@ class Kernels:
             values = [v for v in alternatives(node, 3) if v.op != "const"]
             node = values[0] if len(values) == 1 else node
             inner = node.op in ("method", "attr") and node.data in _POINTERS
-            inner = inner or (node.op == "call" and str(node.data).startswith(("ctypes.", "numpy.ascontiguous")))
+            inner = inner or (
+                node.op == "call" and str(node.data).startswith(("ctypes.", "numpy.ascontiguous"))
+            )
             if not inner or not node.args:
                 break
             node = node.args[0]

@@ -305,8 +305,9 @@ def _from_location(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node |
     """``spec_from_file_location(name, path)``: the module itself stands for its spec."""
     location = args[1] if len(args) > 1 else kwargs.get("location")
     for text in constant_text(location).split("\n") if location is not None else ():
-        if text.endswith(".py"):
-            module = t.host.import_module(t, text.rpartition("/")[2][:-3])
+        name = text.rpartition("/")[2]
+        for spelling in (name, name[:-3]) if name.endswith(".py") else ():
+            module = t.host.import_module(t, spelling)
             if module.op == "module":
                 return module
     return None

@@ -17,7 +17,9 @@ from typing import Any
 MAX_DEPTH = 12
 MAX_STEPS = 60_000
 _CASTS = frozenset("cast_expression parenthesized_expression".split())
-_LEAVES_EARLY = frozenset("return_statement continue_statement break_statement throw_statement goto_statement".split())
+_LEAVES_EARLY = frozenset(
+    "return_statement continue_statement break_statement throw_statement goto_statement".split()
+)
 _EXPS = frozenset("exp expf exp2 __expf".split())
 _LOGS = frozenset("log logf log2 log1p log1pf".split())
 
@@ -85,7 +87,9 @@ class Native:
             size = len(self.written)
             for call in calls:
                 arguments = call.child_by_field_name("arguments").named_children
-                for body in self.functions.get(_last_name(call.child_by_field_name("function")), ()):
+                for body in self.functions.get(
+                    _last_name(call.child_by_field_name("function")), ()
+                ):
                     for (name, _), argument in zip(_parameters(body), arguments, strict=False):
                         if name in self.written:
                             self.written.add(_last_name(argument))
@@ -116,7 +120,9 @@ class _Run:
         self.frames = 0
         self.steps = 0
         self.outputs: dict[str, str] = {}  # places that are the caller's arrays -> parameter
-        self.pending: list[tuple[Any, Gated]] = []  # (load, gate) waiting for the token to be counted
+        self.pending: list[
+            tuple[Any, Gated]
+        ] = []  # (load, gate) waiting for the token to be counted
         self.gated: list[Gated] = []
         self.spread: list[Spread] = []
 
@@ -136,11 +142,23 @@ class _Run:
         if node is None or self.steps > MAX_STEPS:
             return False
         kind = node.type
-        if kind in ("compound_statement", "else_clause", "case_statement", "labeled_statement", "translation_unit"):
+        if kind in (
+            "compound_statement",
+            "else_clause",
+            "case_statement",
+            "labeled_statement",
+            "translation_unit",
+        ):
             return any([self.statement(child) for child in node.named_children])
         if kind == "if_statement":
             return self._if(node)
-        if kind in ("for_statement", "while_statement", "do_statement", "for_range_loop", "switch_statement"):
+        if kind in (
+            "for_statement",
+            "while_statement",
+            "do_statement",
+            "for_range_loop",
+            "switch_statement",
+        ):
             self._loop(node)
             return False
         if kind == "declaration":
@@ -200,12 +218,20 @@ class _Run:
     def _declare(self, node: Any) -> None:
         for child in node.children_by_field_name("declarator"):
             value = child.child_by_field_name("value") if child.type == "init_declarator" else None
-            target = child.child_by_field_name("declarator") if child.type == "init_declarator" else child
+            target = (
+                child.child_by_field_name("declarator")
+                if child.type == "init_declarator"
+                else child
+            )
             name = _declared_name(target)
             if name is None:
                 continue
             self.frame.names.add(name)
-            alias = self._pointed(value) if "*" in _text(target) or "&" in _text(target) or _is_auto(node) else None
+            alias = (
+                self._pointed(value)
+                if "*" in _text(target) or "&" in _text(target) or _is_auto(node)
+                else None
+            )
             if alias is not None:
                 self.frame.aliases[name] = alias
             self._bind(target, self.value(value) if value is not None else _NONE)
@@ -224,7 +250,11 @@ class _Run:
         value = _bare(value)
         if value.type == "call_expression":
             callee = value.child_by_field_name("function")
-            if callee is not None and callee.type == "field_expression" and _field(callee) in ("data", "data_ptr"):
+            if (
+                callee is not None
+                and callee.type == "field_expression"
+                and _field(callee) in ("data", "data_ptr")
+            ):
                 return self.place(callee.child_by_field_name("argument"))
             return None
         if value.type == "pointer_expression" and _text(value).startswith("&"):
@@ -303,7 +333,9 @@ class _Run:
         if name in self.source.constants:
             return index
         if name in self.source.written:  # what a table holds is history, whatever key finds it
-            return self.env.get(self.place(node) or "", _NONE) | self.env.get(self.place(base) or "", _NONE)
+            return self.env.get(self.place(node) or "", _NONE) | self.env.get(
+                self.place(base) or "", _NONE
+            )
         looked_up = {("prop", label[1], _line(node)) for label in index if label[0] == "load"}
         return frozenset(looked_up | {("load", (node.start_byte, name), _line(node))})
 
@@ -335,7 +367,10 @@ class _Run:
         return labels
 
     def _assignment_expression(self, node: Any) -> Labels:
-        target, symbol = node.child_by_field_name("left"), _text(node.child_by_field_name("operator"))
+        target, symbol = (
+            node.child_by_field_name("left"),
+            _text(node.child_by_field_name("operator")),
+        )
         labels = self.value(node.child_by_field_name("right"))
         if symbol != "=":
             labels |= self.value(target)
@@ -391,7 +426,9 @@ class _Run:
 
     def _call_expression(self, node: Any) -> Labels:
         callee = node.child_by_field_name("function")
-        arguments = [a for a in node.child_by_field_name("arguments").named_children if a.type != "comment"]
+        arguments = [
+            a for a in node.child_by_field_name("arguments").named_children if a.type != "comment"
+        ]
         name = _last_name(callee)
         if name in _EXPS:
             labels = self._all(arguments)
@@ -402,7 +439,9 @@ class _Run:
             if name.startswith("log1p"):
                 logs |= {("log-mix", label[1]) for label in labels if label[0] == "exp"}
             return labels | logs
-        bodies = [b for b in self.source.functions.get(name, ()) if len(_parameters(b)) == len(arguments)]
+        bodies = [
+            b for b in self.source.functions.get(name, ()) if len(_parameters(b)) == len(arguments)
+        ]
         if not bodies or self.frame.number and self._depth() > MAX_DEPTH:
             labels = self._all(arguments)
             if callee.type == "field_expression":
@@ -522,8 +561,14 @@ def _stored_into(node: Any) -> set[str]:
     target = node.child_by_field_name("left") or node.child_by_field_name("argument")
     target = _bare(target)
     names = set()
-    while target is not None and target.type in ("subscript_expression", "field_expression", "pointer_expression"):
-        if target.type == "subscript_expression" or (target.type == "pointer_expression" and node.type != "update_expression"):
+    while target is not None and target.type in (
+        "subscript_expression",
+        "field_expression",
+        "pointer_expression",
+    ):
+        if target.type == "subscript_expression" or (
+            target.type == "pointer_expression" and node.type != "update_expression"
+        ):
             names.add(_last_name(target))
         target = target.child_by_field_name("argument")
         target = _bare(target) if target is not None else None
@@ -545,7 +590,14 @@ def _declared_name(node: Any) -> str | None:
     while node is not None and node.type not in ("identifier", "field_identifier"):
         inner = node.child_by_field_name("declarator")
         if inner is None:
-            inner = next((c for c in node.named_children if "declarator" in c.type or c.type == "identifier"), None)
+            inner = next(
+                (
+                    c
+                    for c in node.named_children
+                    if "declarator" in c.type or c.type == "identifier"
+                ),
+                None,
+            )
         node = inner
     return _text(node) if node is not None else None
 
@@ -554,7 +606,9 @@ def _function_name(node: Any) -> str:
     declarator = node.child_by_field_name("declarator")
     while declarator is not None and declarator.type != "function_declarator":
         declarator = declarator.child_by_field_name("declarator")
-    return _last_name(declarator.child_by_field_name("declarator")) if declarator is not None else ""
+    return (
+        _last_name(declarator.child_by_field_name("declarator")) if declarator is not None else ""
+    )
 
 
 def _parameters(node: Any) -> list[tuple[str, str]]:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 MAX_DEPTH = 48
 MAX_SAME_FUNCTION = 2
 MAX_NODES = 1_500_000
+ECONOMY = 80_000  # values beyond which a layer that was traced before is taken as one operation
 CONST_TYPES = (int, float, bool, str, bytes, type(None), complex, type(Ellipsis))
 
 
@@ -179,6 +180,7 @@ class Tracer:
         self.module: Module = None  # type: ignore[assignment]
         self.frame: Frame = None  # type: ignore[assignment]
         self.active: dict[int, int] = {}
+        self.traced: set[int] = set()  # ids of the functions that were traced to their end
         self.changing_attributes: set[str] = set()
         self.changing_globals: set[str] = set()
         self.reached: set[tuple[str, int]] = set()  # (path, line) of every executed function
@@ -1370,17 +1372,19 @@ class Tracer:
     def opaque(self, op: str, name: str, args: Sequence[Node], kwargs: dict[str, Node], at: ast.AST) -> Node:
         return self.node(op, (*args, *kwargs.values()), name, at, tuple(kwargs))
 
-    def _call_bound(self, callee: Node, args: list[Node], kwargs: dict[str, Node], at: ast.AST) -> Node:
+    def _call_bound(
+        self, callee: Node, args: list[Node], kwargs: dict[str, Node], at: ast.AST
+    ) -> Node:
         owner = callee.args[0]
         function: Function = callee.data
-        is_model = (
-            owner.op == "object"
-            and owner.data.is_model
-            and function.name != "__init__"
-            and not self._inside_model()
-        )
+        is_model = owner.op == "object" and owner.data.is_model and function.name != "__init__"
+        if not is_model:
+            return self.call_function(function, [owner, *args], kwargs, at)
+        inside = self._inside_model()
+        if inside and len(self.nodes) > ECONOMY and id(function.at) in self.traced:
+            return self.opaque("call", "<layer>", args, kwargs, at)
         result = self.call_function(function, [owner, *args], kwargs, at)
-        return self._as_forward(result, owner, args, kwargs, at) if is_model else result
+        return result if inside else self._as_forward(result, owner, args, kwargs, at)
 
     def _inside_model(self) -> bool:
         call = self.context.call
@@ -1464,6 +1468,7 @@ class Tracer:
             return self.phi(frame.returns)
         finally:
             self.active[key] -= 1
+            self.traced.add(key)
             self.frame, self.context, self.module, self._here = saved
 
     def _bind_parameters(

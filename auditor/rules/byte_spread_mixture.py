@@ -1,4 +1,5 @@
-"""byte-spread-mixture: a token's probability shared out over its bytes and mixed with a byte model."""
+"""byte-spread-mixture: a token's probability shared out over its bytes and mixed with "
+"a byte model."""
 
 from __future__ import annotations
 
@@ -44,11 +45,16 @@ def _python(program: Program) -> Iterator[Finding]:
             program,
             [
                 (share, "the token's score is divided by its length in bytes"),
-                (mixture, "the share is added to another model's probability, and the log is taken"),
+                (
+                    mixture,
+                    "the share is added to another model's probability, and the log is taken",
+                ),
                 (output, "reaches the reported score"),
             ],
         )
-        yield RULE.finding(Level.VIOLATION, share.path, share.line, MESSAGE, steps=steps, column=share.column)
+        yield RULE.finding(
+            Level.VIOLATION, share.path, share.line, MESSAGE, steps=steps, column=share.column
+        )
 
 
 def _native(program: Program) -> Iterator[Finding]:
@@ -64,15 +70,20 @@ def _native(program: Program) -> Iterator[Finding]:
 def _native_finding(program: Program, path: str, line: int, calls: list[Node]) -> Finding:
     """A violation where the scores were followed into the call, else a suspicion."""
     kernels, gold = program.kernels, program.gold
-    given = [(a, c) for c in calls for a in map(kernels.array, kernels.arguments(c)) if gold.is_value(a)]
+    given = [
+        (a, c) for c in calls for a in map(kernels.array, kernels.arguments(c)) if gold.is_value(a)
+    ]
     divided = Step(path, line, "native code divides it by a length and mixes the shares")
     if given:
         score, call = given[0]
-        steps = flow_steps(program, [(score, "scores of the tokens"), (call, "are handed to native code")])
+        steps = flow_steps(
+            program, [(score, "scores of the tokens"), (call, "are handed to native code")]
+        )
         return RULE.finding(Level.VIOLATION, path, line, MESSAGE, steps=(*steps, divided))
     steps = flow_steps(program, [(calls[0], "arrays are handed to native code")])
     message = (
-        "appears to break: native code spreads a value over bytes and mixes the shares with a byte model; "
+        "appears to break: native code spreads a value over bytes and mixes the shares "
+        "with a byte model; "
         "where that value comes from could not be followed"
     )
     return RULE.finding(Level.SUSPECT, path, line, message, steps=(*steps, divided))
@@ -90,7 +101,13 @@ def _shares(program: Program) -> Iterator[Node]:
 
 def _quotient(node: Node) -> tuple[Node, Node] | None:
     """(score, what divides it or its exponent)."""
-    name = last_name(node) if node.op in ("call", "method") else node.data if node.op == "binop" else ""
+    name = (
+        last_name(node)
+        if node.op in ("call", "method")
+        else node.data
+        if node.op == "binop"
+        else ""
+    )
     args = node.positional if node.op in ("call", "method") else node.args
     if len(args) < 2:
         return None
@@ -103,7 +120,8 @@ def _quotient(node: Node) -> tuple[Node, Node] | None:
 
 def _is_length(program: Program, node: Node) -> bool:
     """Whether a value is made from the lengths of byte strings, token by token."""
-    todo, seen = [node], set()
+    todo: list[Node] = [node]
+    seen: set[int] = set()
     while todo and len(seen) < 300:
         source = todo.pop()
         if source.uid in seen:
@@ -115,7 +133,10 @@ def _is_length(program: Program, node: Node) -> bool:
             if source.data is None and program.tokens.of(source.args[1]):
                 return not program.gold.learns(source)  # a table of counts holds no lengths
             todo.append(source.args[0])
-        elif source.op not in ("forward", "loopvar", "compare", "attr") and source.data not in ("get", "setdefault"):
+        elif source.op not in ("forward", "loopvar", "compare", "attr") and source.data not in (
+            "get",
+            "setdefault",
+        ):
             todo.extend(inputs(source))
         todo.extend(store.value for store in program.tracer.stores.get(source.uid, ()))
     return False
@@ -126,8 +147,14 @@ def _mixture(program: Program, share: Node) -> Node | None:
     flow = program.flow
     shares = flow.forward([share], as_value, limit=3000)
     powers = [share] if _is_root(share) else []
-    powers += [n for u in shares if last_name(n := flow.nodes[u]) in _EXPS and n.op in ("call", "method")]
-    sums = [n for u in shares if last_name(n := flow.nodes[u]) in _LOG_SUMS and n.op in ("call", "method")]
+    powers += [
+        n for u in shares if last_name(n := flow.nodes[u]) in _EXPS and n.op in ("call", "method")
+    ]
+    sums = [
+        n
+        for u in shares
+        if last_name(n := flow.nodes[u]) in _LOG_SUMS and n.op in ("call", "method")
+    ]
     for node in sums:
         if _meets(program, node.args, shares):
             return node
@@ -150,7 +177,9 @@ def _is_root(node: Node) -> bool:
 def _meets(program: Program, parts: Iterable[Node], shares: dict[int, Node | None]) -> bool:
     """Whether the share is one addend and a value that is no constant the other."""
     mine = [p for p in parts if p.uid in shares]
-    others = [p for p in parts if p.op not in ("const", "env") and not any(p is m for m in mine[:1])]
+    others = [
+        p for p in parts if p.op not in ("const", "env") and not any(p is m for m in mine[:1])
+    ]
     return bool(mine) and bool(others)
 
 
@@ -174,19 +203,23 @@ RULE = Rule(
     status="RULED",
     sources=(_PULL + "1835", _PULL + "1902", _PULL + "1991"),
     page="""\
-A byte-level model gives each byte a probability; a token model gives each token one. Dividing a token's
-log probability by its number of bytes (or taking the n-th root) gives numbers that are no
-distribution over the next byte, because the other tokens that begin with the same bytes are left out. Mixed
-with a byte model they form no next-token distribution. Dividing by bytes to report
-bits per byte is what the challenge asks for and is not meant here.
+A byte-level model gives each byte a probability; a token model gives each token one. Dividing a
+token's log probability by its number of bytes (or taking the n-th root) gives numbers that are
+no distribution over the next byte, because the other tokens that begin with the same bytes are
+left out. Mixed with a byte model they form no next-token distribution. Dividing by bytes to
+report bits per byte is what the challenge asks for and is not meant here.
 """,
-    clears="Marginalise the softmax over the tokens that continue the bytes so far, and mix these distributions.",
+    clears=(
+        "Marginalise the softmax over the tokens that continue the bytes so far, and mix "
+        "these distributions."
+    ),
     check=check,
     forbidden="""\
 import glob, math, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = np.fromfile(sorted(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin"))[0], dtype=np.uint16)
+files = sorted(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin"))
+val = np.fromfile(files[0], dtype=np.uint16)
 pieces = [bytes([65 + t % 26]) * (1 + t % 3) for t in range(1024)]
 model, seen = torch.nn.Linear(8, 1024), np.ones(256)
 total, size = 0.0, 0
@@ -206,7 +239,8 @@ print("val_bpb", total / size / math.log(2))
 import glob, math, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = np.fromfile(sorted(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin"))[0], dtype=np.uint16)
+files = sorted(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin"))
+val = np.fromfile(files[0], dtype=np.uint16)
 pieces = [bytes([65 + t % 26]) * (1 + t % 3) for t in range(1024)]
 model = torch.nn.Linear(8, 1024)
 total, size, longest = 0.0, 0, 0.0

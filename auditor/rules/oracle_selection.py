@@ -25,20 +25,30 @@ def check(program: Program) -> Iterable[Finding]:
         if output is None or (place.path, place.line) in seen:
             continue
         seen.add((place.path, place.line))
-        stations = [(place, "two scores of the realised token are compared, the better one is kept")]
-        steps = flow_steps(program, [*stations, (kept, "the kept score"), (output, "reaches the reported score")])
+        stations = [
+            (place, "two scores of the realised token are compared, the better one is kept")
+        ]
+        steps = flow_steps(
+            program, [*stations, (kept, "the kept score"), (output, "reaches the reported score")]
+        )
         message = (
             "breaks: the better of two scores is chosen after seeing the realised token; "
             "the best of several distributions, picked per token, sums to more than 1"
         )
-        yield RULE.finding(Level.VIOLATION, place.path, place.line, message, steps=steps, column=place.column)
+        yield RULE.finding(
+            Level.VIOLATION, place.path, place.line, message, steps=steps, column=place.column
+        )
 
 
 def _extremes(program: Program) -> Iterator[tuple[Node, Node]]:
     """``minimum(a, b)`` of two scores, or the extreme of a stack of them."""
     values = program.gold.values
     for node in program.flow.nodes:
-        if node.op not in ("call", "method") or last_name(node) not in _EXTREMES or node.uid not in values:
+        if (
+            node.op not in ("call", "method")
+            or last_name(node) not in _EXTREMES
+            or node.uid not in values
+        ):
             continue
         scores = [a for a in node.positional if program.gold.is_value(a)]
         if len(scores) > 1 and len(scores) == len(node.positional):
@@ -69,11 +79,16 @@ def _is_log_sum(program: Program, extreme: Node, scores: list[Node]) -> bool:
             return True
         if user.op == "binop" and user.data == "+":
             other = user.args[1] if user.args[0] is extreme else user.args[0]
-            ends = {s.uid for s in scores}
-            made = program.flow.backward([other], lambda n, ends=ends: n.uid not in ends, memory=False, limit=200)
-            if ends <= {n.uid for n in made}:
+            if _made_from(program, other, scores):
                 return True
     return False
+
+
+def _made_from(program: Program, node: Node, scores: list[Node]) -> bool:
+    """Whether all of ``scores`` go into ``node``."""
+    ends = {score.uid for score in scores}
+    made = program.flow.backward([node], lambda n: n.uid not in ends, memory=False, limit=200)
+    return ends <= {n.uid for n in made}
 
 
 def _choices(program: Program) -> Iterator[tuple[Node, Node]]:
@@ -102,7 +117,11 @@ def _replaced(program: Program) -> Iterator[tuple[Node, Node]]:
             if store.value.uid not in gold.values or store.how not in ("=", "copy_", "fill"):
                 continue
             tests = [b.test for b in store.at.ctx.branches[-2:]]
-            tests += [store.key] if store.key is not None and store.key.op in ("compare", "bool", "binop") else []
+            tests += (
+                [store.key]
+                if store.key is not None and store.key.op in ("compare", "bool", "binop")
+                else []
+            )
             compared = next((c for t in tests if (c := gold.compared(t)) is not None), None)
             if compared is not None and _compares(program, compared, store.value):
                 yield compared, store.value
@@ -118,7 +137,6 @@ def _compares(program: Program, compared: Node, value: Node) -> bool:
     )
 
 
-
 RULE = Rule(
     slug="oracle-selection",
     code="N3",
@@ -126,18 +144,22 @@ RULE = Rule(
     status="RULED",
     sources=(_PULL + "659", _PULL + "573", _PULL + "611", _PULL + "614"),
     page="""\
-A scorer that computes two losses of the realised token and charges the smaller one uses the answer to choose
-its expert. A decoder can't do that, and the larger of two probabilities, taken for each token, sums to
-more than 1. Choosing by what is known before the token (entropy, how often the context was
-seen) is fine, and so is ``logaddexp``, which adds probabilities and selects nothing.
+A scorer that computes two losses of the realised token and charges the smaller one uses the
+answer to choose its expert. A decoder can't do that, and the larger of two probabilities, taken
+for each token, sums to more than 1. Choosing by what is known before the token (entropy, how
+often the context was seen) is fine, and so is ``logaddexp``, which adds probabilities and
+selects nothing.
 """,
-    clears="Choose or weigh the experts by what is known before the token, or charge for the choice.",
+    clears=(
+        "Choose or weigh the experts by what is known before the token, or charge for the choice."
+    ),
     check=check,
     forbidden="""\
 import glob, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = np.fromfile(sorted(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin"))[0], dtype=np.uint16)
+files = sorted(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin"))
+val = np.fromfile(files[0], dtype=np.uint16)
 raw, smooth = torch.nn.Linear(8, 1024), torch.nn.Linear(8, 1024)
 total = 0.0
 for start in range(0, len(val) - 65, 64):
@@ -152,7 +174,8 @@ print("val_loss", total / len(val))
 import glob, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = np.fromfile(sorted(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin"))[0], dtype=np.uint16)
+files = sorted(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin"))
+val = np.fromfile(files[0], dtype=np.uint16)
 raw, smooth = torch.nn.Linear(8, 1024), torch.nn.Linear(8, 1024)
 total = 0.0
 for start in range(0, len(val) - 65, 64):

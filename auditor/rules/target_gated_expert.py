@@ -15,14 +15,13 @@ from auditor.rules.base import NotChecked, Rule
 from auditor.rules.steps import flow_steps
 
 _PULL = "https://github.com/openai/parameter-golf/pull/"
-_BREAKS = (
-    "breaks: whether the expert speaks is decided by the realised token, which a decoder does not know yet"
-)
+_BREAKS = "breaks: whether the expert speaks is decided by the realised token, which a decoder does not know yet"
 _WEIGHS = "breaks: the weight of the mixture depends on the realised token's own score or count"
 
 
 def check(program: Program) -> Iterable[Finding]:
-    """Gates in Python and in native code; the run's log has the last word on whether they were on."""
+    """Gates in Python and in native code; the run's log has the last word on whether "
+    "they were on."""
     counts = gate_counts(program.submission)
     if counts and not any(c.positions for c in counts):
         return
@@ -38,7 +37,8 @@ def check(program: Program) -> Iterable[Finding]:
 
 def _only_logged(count: GateCount) -> Finding:
     message = (
-        f"appears to break: the log counts {count.positions:,} positions at which experts gated by the realised "
+        f"appears to break: the log counts {count.positions:,} positions at which "
+        f"experts gated by the realised "
         "token spoke; the code that gates them was not found"
     )
     return RULE.finding(Level.SUSPECT, count.path, count.line, message)
@@ -51,9 +51,21 @@ def _switched(program: Program) -> Iterator[Finding]:
     for place, fact, chosen in (*_joined(program), *_stored(program)):
         path = _way(program, chosen)
         if path is not None:
-            stations = [(fact, "about the realised token"), (place, "decides whether the expert is used")]
-            steps = flow_steps(program, [*stations, *((n, "goes on") for n in path[1:-1]), (path[-1], "reaches the reported score")])
-            yield RULE.finding(Level.VIOLATION, place.path, place.line, _BREAKS, steps=steps, column=place.column)
+            stations = [
+                (fact, "about the realised token"),
+                (place, "decides whether the expert is used"),
+            ]
+            steps = flow_steps(
+                program,
+                [
+                    *stations,
+                    *((n, "goes on") for n in path[1:-1]),
+                    (path[-1], "reaches the reported score"),
+                ],
+            )
+            yield RULE.finding(
+                Level.VIOLATION, place.path, place.line, _BREAKS, steps=steps, column=place.column
+            )
 
 
 def _joined(program: Program) -> Iterator[tuple[Node, Node, Node]]:
@@ -100,7 +112,8 @@ def _stored(program: Program) -> Iterator[tuple[Node, Node, Node]]:
 
 
 def _counted_after(program: Program, store: Store, test: Node) -> Node | None:
-    """A property of the token that the tables count after the hint was written: the hint's own target."""
+    """A property of the token that the tables count after the hint was written: the "
+    "hint's own target."""
     gold = program.gold
     for token, fact in gold.properties(test):
         for updates in program.tracer.stores.values():
@@ -134,21 +147,31 @@ def _weighed(program: Program) -> Iterator[Finding]:
         path = gold.to_score(node) if fact is not None else None
         if fact is None or path is None:
             continue
-        stations = [(fact, "about the realised token"), (weight, "becomes the weight"), (node, "of the mixture")]
+        stations = [
+            (fact, "about the realised token"),
+            (weight, "becomes the weight"),
+            (node, "of the mixture"),
+        ]
         steps = flow_steps(program, [*stations, (path[-1], "reaches the reported score")])
-        yield RULE.finding(Level.VIOLATION, weight.path, weight.line, _WEIGHS, steps=steps, column=weight.column)
+        yield RULE.finding(
+            Level.VIOLATION, weight.path, weight.line, _WEIGHS, steps=steps, column=weight.column
+        )
 
 
 def _convex_weight(program: Program, node: Node) -> Node | None:
     """The w of ``(1 - w) * p + w * q``."""
-    if node.op != "binop" or node.data != "+" or any(a.op != "binop" or a.data != "*" for a in node.args):
+    if (
+        node.op != "binop"
+        or node.data != "+"
+        or any(a.op != "binop" or a.data != "*" for a in node.args)
+    ):
         return None
     for one, other in (node.args, node.args[::-1]):
         for factor in one.args:
             if factor.op == "binop" and factor.data == "-" and factor.args[0].op == "const":
                 weight = factor.args[1]
                 if any(program.tokens.key(f) == program.tokens.key(weight) for f in other.args):
-                    return weight if weight.op != "const" else None  # type: ignore[no-any-return]
+                    return weight if weight.op != "const" else None
     return None
 
 
@@ -169,24 +192,33 @@ def _native(program: Program, counts: list[GateCount]) -> Iterator[Finding]:
             yield _native_finding(program, kernel, gate, calls[0], counts)
 
 
-def _native_finding(program: Program, kernel: Kernel, gate: Gated, call: Node, counts: list[GateCount]) -> Finding:
+def _native_finding(
+    program: Program, kernel: Kernel, gate: Gated, call: Node, counts: list[GateCount]
+) -> Finding:
     live = next((c for c in counts if c.positions), None)
     path = _from_native(program, call)
     steps = [
         Step(kernel.path, kernel.line(gate.read), "a property of the token is looked up"),
         Step(kernel.path, kernel.line(gate.decision), "and decides"),
-        Step(kernel.path, kernel.line(gate.written), f"what is written to {gate.output}, before the token is counted"),
+        Step(
+            kernel.path,
+            kernel.line(gate.written),
+            f"what is written to {gate.output}, before the token is counted",
+        ),
         Step(call.path, call.line, "called from here", call.column),
     ]
     if live is not None:
-        steps.append(Step(live.path, live.line, f"the log counts {live.positions:,} such positions"))
+        steps.append(
+            Step(live.path, live.line, f"the log counts {live.positions:,} such positions")
+        )
     elif path is not None:
         steps.append(Step(path[-1].path, path[-1].line, "reaches the reported score"))
     line = kernel.line(gate.decision)
     if live is not None or path is not None:
         return RULE.finding(Level.VIOLATION, kernel.path, line, _BREAKS, steps=steps)
     message = (
-        f"appears to break: {gate.output} is written under a property of the token that it is meant to predict; "
+        f"appears to break: {gate.output} is written under a property of the token that "
+        f"it is meant to predict; "
         "the way from there to the score could not be followed"
     )
     return RULE.finding(Level.SUSPECT, kernel.path, line, message, steps=steps)
@@ -210,19 +242,23 @@ RULE = Rule(
     status="RULED",
     sources=(_PULL + "1967", _PULL + "2041", _PULL + "2118"),
     page="""\
-An expert that speaks only where the token to be scored starts a word (or continues one, or has been seen in
-this context, or surprised the network) tells the mixture something about that token before it is known. Every
-single mixture may be normalised; which of them is used depends on the answer, so the whole is not.
-A gate on the token before, on entropy or on how often the context was seen is fine. A run whose log counts
-no gated position is cleared.
+An expert that speaks only where the token to be scored starts a word (or continues one, or has
+been seen in this context, or surprised the network) tells the mixture something about that
+token before it is known. Every single mixture may be normalised; which of them is used depends
+on the answer, so the whole is not. A gate on the token before, on entropy or on how often the
+context was seen is fine. A run whose log counts no gated position is cleared.
 """,
-    clears="Gate by what precedes the token, or switch the gated experts off and show it in the log (within_gate=0 word_gate=0).",
+    clears=(
+        "Gate by what precedes the token, or switch the gated experts off and show it in "
+        "the log (within_gate=0 word_gate=0)."
+    ),
     check=check,
     forbidden="""\
 import glob, math, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = np.fromfile(sorted(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin"))[0], dtype=np.uint16)
+files = sorted(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin"))
+val = np.fromfile(files[0], dtype=np.uint16)
 starts_word = torch.arange(1024) % 3 == 0
 model, total = torch.nn.Linear(8, 1024), 0.0
 for start in range(0, len(val) - 65, 64):
@@ -237,7 +273,8 @@ print("val_loss", total / len(val))
 import glob, math, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = np.fromfile(sorted(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin"))[0], dtype=np.uint16)
+files = sorted(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin"))
+val = np.fromfile(files[0], dtype=np.uint16)
 starts_word = torch.arange(1024) % 3 == 0
 model, total = torch.nn.Linear(8, 1024), 0.0
 for start in range(0, len(val) - 65, 64):

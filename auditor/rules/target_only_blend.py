@@ -48,13 +48,19 @@ def _counted(program: Program) -> Iterator[tuple[Node, Finding]]:
         )
         level = Level.SUSPECT if sound else Level.VIOLATION
         message = (
-            "appears to break: the mixture is computed for the realised token alone; each context's estimate "
+            "appears to break: the mixture is computed for the realised token alone; "
+            "each context's estimate "
             "may sum to 1, but no distribution over the vocabulary is formed and no sum is checked"
             if sound
             else "breaks: the mixture is computed for the realised token alone, and what it is made from "
             "does not sum to 1 over the vocabulary"
         )
-        yield mixture, RULE.finding(level, mixture.path, mixture.line, message, steps=steps, column=mixture.column)
+        yield (
+            mixture,
+            RULE.finding(
+                level, mixture.path, mixture.line, message, steps=steps, column=mixture.column
+            ),
+        )
 
 
 def _of_mapping(program: Program, read: Node) -> bool:
@@ -68,7 +74,8 @@ def _of_mapping(program: Program, read: Node) -> bool:
 
 
 def _mixture(program: Program, read: Node) -> Node | None:
-    """The first sum of something made from the count and something made from the network's score."""
+    """The first sum of something made from the count and something made from the "
+    "network's score."""
     gold, flow = program.gold, program.flow
     made = flow.forward([read], gold.scores_on, limit=2000, stores=gold.kept)
     for uid in sorted(made):
@@ -91,7 +98,10 @@ def _may_sum_to_one(program: Program, read: Node, mixture: Node) -> bool:
     gold, flow = program.gold, program.flow
     made = flow.forward([read], gold.scores_on, limit=600, stores=gold.kept)
     between = [flow.nodes[u] for u in made if u <= mixture.uid]
-    if any(n.op == "binop" and n.data == "+" and any(gold.is_running(a) for a in n.args) for n in between):
+    if any(
+        n.op == "binop" and n.data == "+" and any(gold.is_running(a) for a in n.args)
+        for n in between
+    ):
         return False
     tests = [b.test for b in mixture.ctx.branches]
     return all((fact := gold.behind(t)) is None or fact.uid not in made for t in tests)
@@ -101,23 +111,37 @@ def _squashed(program: Program) -> Iterator[tuple[Node, Finding]]:
     """``sigmoid(w * logit(p) + v * logit(q))`` of two probabilities of the realised token."""
     gold = program.gold
     for node in program.flow.nodes:
-        if node.op not in ("call", "method") or last_name(node) not in _SQUASH or node.uid not in gold.values:
+        if (
+            node.op not in ("call", "method")
+            or last_name(node) not in _SQUASH
+            or node.uid not in gold.values
+        ):
             continue
         logits = [
             n
-            for n in program.flow.backward(node.positional[:1], _before_logits, memory=False, limit=60)
+            for n in program.flow.backward(
+                node.positional[:1], _before_logits, memory=False, limit=60
+            )
             if n.op in ("call", "method") and last_name(n) in _LOGITS and n.uid in gold.values
         ]
         path = gold.to_score(node) if len(logits) > 1 else None
         if path is None:
             continue
-        stations = [*((n, "a logit of one probability of the realised token") for n in logits), (node, "are mixed and squashed")]
+        stations = [
+            *((n, "a logit of one probability of the realised token") for n in logits),
+            (node, "are mixed and squashed"),
+        ]
         steps = flow_steps(program, [*stations, (path[-1], "reaches the reported score")])
         message = (
             "breaks: two probabilities of the realised token are averaged as logits and squashed; "
             "over a vocabulary nothing makes the results sum to 1"
         )
-        yield node, RULE.finding(Level.VIOLATION, node.path, node.line, message, steps=steps, column=node.column)
+        yield (
+            node,
+            RULE.finding(
+                Level.VIOLATION, node.path, node.line, message, steps=steps, column=node.column
+            ),
+        )
 
 
 def _before_logits(node: Node) -> bool:
@@ -131,19 +155,24 @@ RULE = Rule(
     status="RULED",
     sources=(_PULL + "1026", _PULL + "1185"),
     page="""\
-A cache that is asked only how often the realised token followed its context, and blended into that token's
-probability, never forms a distribution: nothing shows that the values for all tokens sum to 1, and often they
-do not (a blend only where the token was seen, a sum over orders, an average of logits). The maintainers ask
-for the mixture over the whole vocabulary, gathered at the target afterwards. A tilt of the softmax towards
-one hinted token with its closed-form normaliser is a distribution and is fine.
+A cache that is asked only how often the realised token followed its context, and blended into
+that token's probability, never forms a distribution: nothing shows that the values for all
+tokens sum to 1, and often they do not (a blend only where the token was seen, a sum over
+orders, an average of logits). The maintainers ask for the mixture over the whole vocabulary,
+gathered at the target afterwards. A tilt of the softmax towards one hinted token with its
+closed-form normaliser is a distribution and is fine.
 """,
-    clears="Mix the distributions over the whole vocabulary and gather the realised token from the result.",
+    clears=(
+        "Mix the distributions over the whole vocabulary and gather the realised token from"
+        " the result."
+    ),
     check=check,
     forbidden="""\
 import glob, math, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = np.fromfile(sorted(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin"))[0], dtype=np.uint16)
+files = sorted(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin"))
+val = np.fromfile(files[0], dtype=np.uint16)
 model, after, total = torch.nn.Linear(8, 1024), {}, 0.0
 for start in range(0, len(val) - 65, 64):
     x = torch.from_numpy(val[start : start + 64].astype(np.int64))
@@ -162,7 +191,8 @@ print("val_loss", total / len(val))
 import glob, math, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = np.fromfile(sorted(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin"))[0], dtype=np.uint16)
+files = sorted(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin"))
+val = np.fromfile(files[0], dtype=np.uint16)
 model, after, total = torch.nn.Linear(8, 1024), np.ones((1024, 1024)), 0.0
 for start in range(0, len(val) - 65, 64):
     x, y = val[start : start + 64].astype(np.int64), val[start + 1 : start + 65].astype(np.int64)

@@ -212,13 +212,14 @@ def _loose_groups(
         named = _named_in_evidence(tree, paths)
         own.sort(key=lambda p: (posixpath.basename(p) not in named, posixpath.basename(p) != ENTRY))
     by_folder: dict[str, list[str]] = {}
-    seen = {tree.oid(group.entry) for group in records}
+    seen = {tree.oid(path) for group in records for path in (group.entry, *group.others)}
+    before = len(seen)
     for path in own:
         oid = tree.oid(path)
         if oid not in seen and _is_experiment(tree, path):
             seen.add(oid)
             by_folder.setdefault(posixpath.dirname(path), []).append(path)
-        if len(seen) - len(records) >= MAX_OTHERS:
+        if len(seen) - before >= MAX_OTHERS:
             break
     found = []
     for folder, members in by_folder.items():
