@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from auditor.analysis.graph import Node, Store, inputs, may_precede, roots
-from auditor.analysis.tracer import Tracer
+from auditor.analysis.trace.core import Core
 
 
 _SHAPE_ONLY = frozenset(
@@ -25,7 +25,7 @@ def takes_content(node: Node) -> bool:
 class Flow:
     """Who is made from what, through values and through in-place updates."""
 
-    def __init__(self, tracer: Tracer) -> None:
+    def __init__(self, tracer: Core) -> None:
         self.tracer = tracer
         self.nodes = tracer.nodes
         self._roots: dict[int, list[Node]] = {}
@@ -131,7 +131,11 @@ class Flow:
         while todo and len(reached) < limit:
             node = todo.pop()
             for source, user in self._successors(node, stores):
-                if user.uid in reached or not takes_content(user) or (step is not None and not step(source, user)):
+                if (
+                    user.uid in reached
+                    or not takes_content(user)
+                    or (step is not None and not step(source, user))
+                ):
                     continue
                 reached[user.uid] = node
                 todo.append(user)
@@ -170,7 +174,9 @@ class Flow:
 
 def rests_on(test: Node, part: Node) -> bool:
     """Whether ``part`` is the test, negated or joined with others."""
-    return test is part or (test.op in ("bool", "unop") and any(rests_on(a, part) for a in test.args))
+    return test is part or (
+        test.op in ("bool", "unop") and any(rests_on(a, part) for a in test.args)
+    )
 
 
 def path_to(reached: dict[int, Node | None], node: Node, nodes: list[Node]) -> list[Node]:

@@ -16,7 +16,7 @@ _COUNTS = re.compile(
 
 @dataclass(frozen=True)
 class GateCount:
-    """Positions at which the within-word and word-start experts spoke, and the line that says so."""
+    """Positions at which the within-word and word-start experts spoke, as a line says."""
 
     path: str
     line: int
@@ -24,7 +24,7 @@ class GateCount:
 
 
 def gate_counts(submission: Submission) -> list[GateCount]:
-    """The counts of the runs that the reported score comes from, or of all logged runs if none has it."""
+    """The counts of the runs whose logs hold the reported score, or of all if none does."""
     scores = {_digits(v) for v in _scores(submission.metadata)}
     backing = [log for log in submission.logs if any(s in log.text for s in scores)]
     counts = [c for log in backing for c in _read(log)]

@@ -1,8 +1,8 @@
 """What is known only once the realised token is known: its class, its counts, its score.
 
-A score may be computed from these, but what chooses or weighs the experts may not. "In the same iteration"
-is decided by program order: a value that comes round through a loop-carried name belongs to
-an earlier token, which is history.
+A score may be computed from these, but what chooses or weighs the experts may not. "In the same
+iteration" is decided by program order: a value that comes round through a loop-carried name belongs
+to an earlier token, which is history.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Gold:
 
     @cached_property
     def neural(self) -> dict[int, Node | None]:
-        """What is computed from the model's score of the realised token, with where it comes from."""
+        """What is computed from the model's score of the realised token, and from where."""
         return self.flow.forward(self._scored, self.scores_on, stores=self.kept)
 
     @cached_property
@@ -216,8 +216,7 @@ class Gold:
 
     def sources(self, node: Node) -> Iterator[Node]:
         """What a value is made from in the same iteration, updates before it included."""
-        for source in _arguments(node):
-            yield source
+        yield from _arguments(node)
         if node.op in ("index", "method"):
             for store in self.flow.tracer.stores.get(node.args[0].uid, ()) if node.args else ():
                 if (
@@ -237,9 +236,11 @@ class Gold:
         for node in self.flow.backward(
             [test], lambda n: n.op != "forward", memory=False, limit=120
         ):
-            if node.op == "index" and node.data is None and node.args[1].uid in self._stream:
-                if node.uid not in self.scores_of_models:
-                    yield plain(node.args[1]), node
+            looked_up = (
+                node.op == "index" and node.data is None and node.uid not in self.scores_of_models
+            )
+            if looked_up and node.args[1].uid in self._stream:
+                yield plain(node.args[1]), node
 
     def made_from(self, update: Store, token: Node) -> bool:
         """Whether an update is keyed by the token or stores it."""

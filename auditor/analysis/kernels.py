@@ -44,10 +44,12 @@ class Kernels:
 
         seen: set[str] = set()
         for node in self.flow.nodes:
-            if node.op == "const" and isinstance(node.data, str) and len(node.data) > 200:
-                if node.data not in seen and native_language(node.data):
-                    seen.add(node.data)
-                    yield node.path, node.line, node.data
+            text = node.data
+            if node.op != "const" or not isinstance(text, str) or len(text) < 200 or text in seen:
+                continue
+            seen.add(text)
+            if native_language(text):
+                yield node.path, node.line, text
 
     @cached_property
     def _calls(self) -> dict[str, list[Node]]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from auditor.analysis.graph import Container, Instance, Node, alternatives, container_all, walk
-from auditor.analysis.tracer import Class, Tracer
+from auditor.analysis.trace.tracer import Class, Tracer
 
 Args = list[Node]
 Kwargs = dict[str, Node]
@@ -23,7 +23,10 @@ _FOLD: dict[str, Callable[..., Any]] = {
     "max": max, "round": round, "sum": sum, "ord": ord, "chr": chr, "repr": repr,
 }  # fmt: skip
 _FOLD.update(
-    {f"math.{n}": getattr(math, n) for n in ("sqrt log log2 log10 exp floor ceil cos sin tanh").split()}
+    {
+        f"math.{n}": getattr(math, n)
+        for n in ("sqrt log log2 log10 exp floor ceil cos sin tanh").split()
+    }
 )
 _FOLD.update(
     {f"numpy.{n}": int for n in "uint64 int64 uint32 int32 uint16 int16 uint8 int8".split()}
@@ -41,7 +44,9 @@ _CALLERS = frozenset(
     "submit apply_async map imap imap_unordered starmap spawn checkpoint Thread Process Timer "
     "run_in_executor apply vmap cond call_soon start_new_thread".split()
 )
-_OUTPUT_METHODS = frozenset("write info debug warning error critical log writelines write_text".split())
+_OUTPUT_METHODS = frozenset(
+    "write info debug warning error critical log writelines write_text".split()
+)
 _OUTPUT_CALLS = frozenset(
     "print json.dump json.dumps sys.stdout.write wandb.log logging.info logging.warning logging.debug "
     "logging.error torch.distributed.all_reduce torch.distributed.reduce sys.stderr.write "
@@ -93,7 +98,13 @@ def call(t: Tracer, name: str, args: Args, kwargs: Kwargs, at: ast.AST) -> Node:
         t.event("step", *args, at=at)
     elif name in ("torch.autograd.grad", "torch.autograd.backward") and args:
         t.event("backward", *args, at=at)
-    elif name in ("torch.save", "numpy.save", "numpy.savez", "numpy.savez_compressed", "pickle.dump"):
+    elif name in (
+        "torch.save",
+        "numpy.save",
+        "numpy.savez",
+        "numpy.savez_compressed",
+        "pickle.dump",
+    ):
         t.event("save", *args, *kwargs.values(), at=at)
     return result
 
@@ -113,7 +124,9 @@ def _collected(t: Tracer, args: Args, at: ast.AST) -> None:
 def _fold(t: Tracer, fold: Callable[..., Any], args: Args, at: ast.AST) -> Node | None:
     if args and all(a.op == "const" for a in args):
         values = [a.data for a in args]
-        if any(isinstance(v, int) and not isinstance(v, bool) and v.bit_length() > 4096 for v in values):
+        if any(
+            isinstance(v, int) and not isinstance(v, bool) and v.bit_length() > 4096 for v in values
+        ):
             return None
         try:
             return t.const(fold(*values), tuple(args), at)
@@ -144,7 +157,9 @@ def _call_back(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | Non
             if any(a.op in ("function", "bound", "object") for a in alternatives(arg, 4)):
                 target, rest = arg, args[i + 1 :]
                 break
-    if target is None or not any(a.op in ("function", "bound", "object") for a in alternatives(target, 4)):
+    if target is None or not any(
+        a.op in ("function", "bound", "object") for a in alternatives(target, 4)
+    ):
         return None
     packed = kwargs.get("args")
     if packed is not None and packed.op in ("tuple", "list"):
@@ -152,7 +167,11 @@ def _call_back(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | Non
     elif packed is not None:
         rest = [t.node("elem", (packed,), "star", at)]
     rest = [t.element(a, at) if a.op == "list" else a for a in rest]
-    keep = {k: v for k, v in kwargs.items() if k not in ("target", "args", "use_reentrant", "daemon", "kwargs")}
+    keep = {
+        k: v
+        for k, v in kwargs.items()
+        if k not in ("target", "args", "use_reentrant", "daemon", "kwargs")
+    }
     return t.call(target, rest, keep, at)
 
 
@@ -192,7 +211,7 @@ def _setattr(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | None:
 
 def _hasattr(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | None:
     if len(args) == 2 and args[0].op == "object" and args[1].op == "const":
-        if t._has_attr(args[0], args[1].data):
+        if t.has_attr(args[0], args[1].data):
             return t.const(True, tuple(args), at)
     return None
 
@@ -385,7 +404,9 @@ def method(t: Tracer, receiver: Node, name: str, args: Args, kwargs: Kwargs, at:
     if receiver.op == "class" and name == "apply":
         forward = receiver.data.lookup("forward")
         if forward is not None and forward.op == "function":
-            return t.call_function(forward.data, [t.node("unknown", (), "ctx", at), *args], kwargs, at)
+            return t.call_function(
+                forward.data, [t.node("unknown", (), "ctx", at), *args], kwargs, at
+            )
     if receiver.op == "function" and name in ("remote", "apply", "py_func"):
         return t.call(receiver, args, kwargs, at)
     if name in _CALLERS or "target" in kwargs:
@@ -403,7 +424,9 @@ def _hook(t: Tracer, receiver: Node, args: Args, at: ast.AST) -> Node:
     return t.node("unknown", (), "handle", at)
 
 
-def _array_method(t: Tracer, receiver: Node, name: str, args: Args, kwargs: Kwargs, at: ast.AST) -> Node:
+def _array_method(
+    t: Tracer, receiver: Node, name: str, args: Args, kwargs: Kwargs, at: ast.AST
+) -> Node:
     if name == "step" and args and args[0].op in ("function", "bound"):
         t.call(args[0], [], {}, at)  # a closure that evaluates the loss, as L-BFGS wants it
     result = t.opaque("method", name, [receiver, *args], kwargs, at)
@@ -418,11 +441,22 @@ def _array_method(t: Tracer, receiver: Node, name: str, args: Args, kwargs: Kwar
     elif name in _INDEXED:
         key = _INDEXED[name]
         value = kwargs.get("src") or (args[key + 1] if len(args) > key + 1 else t.const(1))
-        if name in ("scatter_add_", "index_add_", "scatter_reduce_") or "accumulate" in kwargs or len(args) == 3 and name == "index_put_":
+        if (
+            name in ("scatter_add_", "index_add_", "scatter_reduce_")
+            or "accumulate" in kwargs
+            or len(args) == 3
+            and name == "index_put_"
+        ):
             how = "+="
         else:
             how = "="
-        t.store(receiver, kwargs.get("index") or (args[key] if len(args) > key else None), value, how, at)
+        t.store(
+            receiver,
+            kwargs.get("index") or (args[key] if len(args) > key else None),
+            value,
+            how,
+            at,
+        )
         return receiver
     elif name.endswith("_") and not name.endswith("__") and len(name) > 2:
         t.store(receiver, None, result if name != "copy_" or not args else args[0], name, at)
@@ -444,7 +478,9 @@ def _string_method(
     if name not in _STR_METHODS or any(a.op != "const" for a in (*args, *kwargs.values())):
         return None
     try:
-        value = getattr(receiver.data, name)(*(a.data for a in args), **{k: v.data for k, v in kwargs.items()})
+        value = getattr(receiver.data, name)(
+            *(a.data for a in args), **{k: v.data for k, v in kwargs.items()}
+        )
     except Exception:  # the submission's own error: the value is unknown
         return None
     if isinstance(value, (list, tuple)):
@@ -480,12 +516,21 @@ def _container_method(
         return _dict_get(t, first, name, args, at)
     if name in ("pop", "popleft") and first.op == "list":
         values = container_all(first.data)
-        return t.phi(values, args[0] if args else None) if values else t.node("elem", (first,), None, at)
+        return (
+            t.phi(values, args[0] if args else None)
+            if values
+            else t.node("elem", (first,), None, at)
+        )
     if name in ("items", "keys", "values"):
         return t.opaque("method", name, [first], {}, at)
     if name == "copy":
         box = first.data
-        made = t.node(first.op, (), Container(box.kind, list(box.items), dict(box.keyed), box.exact, box.summary, box.keys), at)
+        made = t.node(
+            first.op,
+            (),
+            Container(box.kind, list(box.items), dict(box.keyed), box.exact, box.summary, box.keys),
+            at,
+        )
         return made
     if name in ("sort", "reverse", "clear"):
         return t.const(None)
@@ -507,14 +552,26 @@ def _dict_get(t: Tracer, owner: Node, name: str, args: Args, at: ast.AST) -> Nod
     if name == "setdefault" and len(args) > 1:
         t.dict_set(box, key, args[1], strong=False)
     loaded = t.node("index", (owner, key), "get", at)
-    values = [loaded, *([box.keyed[key.data]] if key.op == "const" and key.data in box.keyed else [])]
+    values = [
+        loaded,
+        *([box.keyed[key.data]] if key.op == "const" and key.data in box.keyed else []),
+    ]
     return t.phi([*values, *args[1:2]]) if len(args) > 1 else loaded
 
 
 def _object_method(
-    t: Tracer, receiver: Node, objects: list[Node], name: str, args: Args, kwargs: Kwargs, at: ast.AST
+    t: Tracer,
+    receiver: Node,
+    objects: list[Node],
+    name: str,
+    args: Args,
+    kwargs: Kwargs,
+    at: ast.AST,
 ) -> Node | None:
-    if name in ("register_buffer", "register_parameter", "add_module", "register_module") and len(args) >= 2:
+    if (
+        name in ("register_buffer", "register_parameter", "add_module", "register_module")
+        and len(args) >= 2
+    ):
         if args[0].op == "const" and isinstance(args[0].data, str):
             for owner in objects:
                 t.store_attr(owner, args[0].data, args[1], at)
@@ -547,7 +604,9 @@ def _add_argument(t: Tracer, parser: Node, args: Args, kwargs: Kwargs, at: ast.A
         return
     long = next((f for f in flags if f.startswith("--")), flags[0])
     dest = kwargs.get("dest")
-    name = dest.data if dest is not None and dest.op == "const" else long.lstrip("-").replace("-", "_")
+    name = (
+        dest.data if dest is not None and dest.op == "const" else long.lstrip("-").replace("-", "_")
+    )
     action = kwargs.get("action")
     action_name = action.data if action is not None and action.op == "const" else None
     default = kwargs.get("default")
@@ -583,9 +642,15 @@ def call_result(t: Tracer, callee: Node, args: Args, kwargs: Kwargs, at: ast.AST
         for layer in callee.args:
             value = t.call(layer, [value], {}, at)
         return value
-    if args and any(a.op in ("function", "class") for a in alternatives(args[0], 2)) and not callee.args:
+    if (
+        args
+        and any(a.op in ("function", "class") for a in alternatives(args[0], 2))
+        and not callee.args
+    ):
         return args[0]
-    if name.startswith(("torch.compile", "numba.", "torch.no_grad", "torch.inference_mode", "functools.")):
+    if name.startswith(
+        ("torch.compile", "numba.", "torch.no_grad", "torch.inference_mode", "functools.")
+    ):
         if args and alternatives(args[0], 2)[0].op in ("function", "bound", "object"):
             return args[0]
     return t.opaque("call", f"{name}()", [callee, *args], kwargs, at)

@@ -1,11 +1,11 @@
-"""A small flow analysis of C and C++: what a token decides, and what is written out before it is counted.
+"""What a token decides in C and C++, and what is written out before it is counted.
 
-A kernel that makes hints walks over the stream: for each position it reads its tables, writes a hint, and
-then counts the token that stood there. So the token that a hint is meant to predict can be told
-without names: it is the one that goes into the tables after the hint was written. Functions are
-executed abstractly once, callees inlined, loops once: what an earlier iteration left in the
-tables is history and carries no label. Parsed with tree-sitter, which reads C++ with templates and needs no
-preprocessor; pycparser reads neither C++ nor unpreprocessed C.
+A kernel that makes hints walks over the stream: for each position it reads its tables, writes a
+hint, and then counts the token that stood there. So the token that a hint is meant to predict can
+be told without names: it is the one that goes into the tables after the hint was written.
+Functions are executed abstractly once, callees inlined, loops once: what an earlier iteration
+left in the tables is history and carries no label. Parsed with tree-sitter, which reads C++ with
+templates and needs no preprocessor; pycparser reads neither C++ nor unpreprocessed C.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class MissingParser(Exception):
 
 @dataclass(frozen=True)
 class Gated:
-    """An output of ``function`` that depends on a property of the token that is counted afterwards."""
+    """An output of ``function`` that depends on a property of the token counted afterwards."""
 
     function: str
     output: str  # the parameter that is written
@@ -119,6 +119,7 @@ class _Run:
         self.frame: _Frame = None  # type: ignore[assignment]
         self.frames = 0
         self.steps = 0
+        self.nesting = 0
         self.outputs: dict[str, str] = {}  # places that are the caller's arrays -> parameter
         self.pending: list[
             tuple[Any, Gated]
@@ -149,7 +150,8 @@ class _Run:
             "labeled_statement",
             "translation_unit",
         ):
-            return any([self.statement(child) for child in node.named_children])
+            left = [self.statement(child) for child in node.named_children]
+            return any(left)
         if kind == "if_statement":
             return self._if(node)
         if kind in (
@@ -291,8 +293,7 @@ class _Run:
             base = self.place(argument)
             return f"{base}.{_field(node)}" if base is not None else None
         if kind == "pointer_expression":
-            inner = self.place(node.child_by_field_name("argument"))
-            return inner if inner is None or _text(node).startswith("&") else inner
+            return self.place(node.child_by_field_name("argument"))
         if kind == "binary_expression":
             return self.place(node.child_by_field_name("left"))
         return None
@@ -442,17 +443,12 @@ class _Run:
         bodies = [
             b for b in self.source.functions.get(name, ()) if len(_parameters(b)) == len(arguments)
         ]
-        if not bodies or self.frame.number and self._depth() > MAX_DEPTH:
+        if not bodies or self.nesting > MAX_DEPTH:
             labels = self._all(arguments)
             if callee.type == "field_expression":
                 labels |= self.value(callee.child_by_field_name("argument"))
             return labels
         return self._inline(bodies[0], callee, arguments)
-
-    def _depth(self) -> int:
-        return self._nesting
-
-    _nesting = 0
 
     def _inline(self, body: Any, callee: Any, arguments: list[Any]) -> Labels:
         caller = self.frame
@@ -470,9 +466,9 @@ class _Run:
                 self.env[f"{frame.number}:{name}"] = labels
         control = self.control
         self.control = self._controlled()
-        self.frame, self._nesting = frame, self._nesting + 1
+        self.frame, self.nesting = frame, self.nesting + 1
         self.statement(body.child_by_field_name("body"))
-        self.frame, self._nesting, self.control = caller, self._nesting - 1, control
+        self.frame, self.nesting, self.control = caller, self.nesting - 1, control
         return frame.result
 
 

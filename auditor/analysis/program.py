@@ -21,7 +21,8 @@ from auditor.analysis.logproof import LogProof
 from auditor.analysis.scores import Scores
 from auditor.analysis.tables import Tables
 from auditor.analysis.tokens import Tokens
-from auditor.analysis.tracer import AnalysisLimit, Host, Module, Tracer
+from auditor.analysis.trace.host import Host
+from auditor.analysis.trace.tracer import AnalysisLimit, Module, Tracer
 from auditor.report.model import SettingInForce
 from auditor.submission.model import Claim, Problem, SourceFile, Submission
 
@@ -227,7 +228,7 @@ class SubmissionHost(Host):
         value = module_node.data.names.get(name)
         if value is not None:
             return value  # type: ignore[no-any-return]
-        return self.submodule(tracer, module_node.data, name, tracer._here)  # type: ignore[arg-type]
+        return self.submodule(tracer, module_node.data, name, tracer.here)  # type: ignore[arg-type]
 
     def import_star(self, tracer: Tracer, base: str) -> None:
         module_node = self.import_module(tracer, base)
@@ -240,7 +241,10 @@ class SubmissionHost(Host):
             tracer.bind(name, tracer.node("ext", (), f"{base}.{name}"))
 
     def submodule(self, tracer: Tracer, module: Module, name: str, at: ast.AST) -> Node:
-        if self._local(f"{module.name}.{name}") is not None and f"{module.name}.{name}" in self.submission.modules:
+        if (
+            self._local(f"{module.name}.{name}") is not None
+            and f"{module.name}.{name}" in self.submission.modules
+        ):
             return self.import_module(tracer, f"{module.name}.{name}")
         return tracer.node("ext", (), f"{module.name}.{name}", at)
 
@@ -257,8 +261,16 @@ class SubmissionHost(Host):
         origin = tracer.node("env", (), name, at)
         known = claim is not None or value is not None
         read_at = f"{tracer.module.path}:{getattr(at, 'lineno', 1)}"
-        where = f"{claim.path}:{claim.line}" if claim else "code default" if text is not None else "fixed"
-        self.settings.setdefault(name, SettingInForce(name, text, value if known else None, where, read_at))
+        where = (
+            f"{claim.path}:{claim.line}"
+            if claim
+            else "code default"
+            if text is not None
+            else "fixed"
+        )
+        self.settings.setdefault(
+            name, SettingInForce(name, text, value if known else None, where, read_at)
+        )
         if claim is not None or (known and value != text):
             return tracer.const(value, (origin,), at)
         if default is not None:
@@ -275,7 +287,9 @@ class SubmissionHost(Host):
             return default
         origin = tracer.node("env", (), flag, at)
         read_at = f"{tracer.module.path}:{getattr(at, 'lineno', 1)}"
-        self.settings.setdefault(flag, SettingInForce(flag, text, value, f"{claim.path}:{claim.line}", read_at))
+        self.settings.setdefault(
+            flag, SettingInForce(flag, text, value, f"{claim.path}:{claim.line}", read_at)
+        )
         return tracer.const(value, (origin,), at)
 
     def has_env(self, name: str) -> bool | None:
@@ -314,14 +328,18 @@ class SubmissionHost(Host):
         """``exec``: a decoded payload, or another file of the submission."""
         host_path = tracer.module.path
         line = getattr(at, "lineno", 0)
-        payloads = [p for p in self.submission.payloads.get(host_path, ()) if p.path not in self.executed]
+        payloads = [
+            p for p in self.submission.payloads.get(host_path, ()) if p.path not in self.executed
+        ]
         if payloads:
             chosen = min(payloads, key=lambda p: abs((p.host_line or 0) - line))
             tracer.run_module(self.module("__main__", chosen), tracer.module.names)
             return
         text = library.constant_text(args[0]) if args else ""
         for name in text.split("\n"):
-            source = self.submission.modules.get(name) or self.submission.modules.get(name.rpartition("/")[2])
+            source = self.submission.modules.get(name) or self.submission.modules.get(
+                name.rpartition("/")[2]
+            )
             if source is not None and source.path not in self.executed:
                 tracer.run_module(self.module("__main__", source), tracer.module.names)
 
@@ -333,7 +351,13 @@ class SubmissionHost(Host):
         return library.call(tracer, name, args, kwargs, at)
 
     def call_method(
-        self, tracer: Tracer, receiver: Node, name: str, args: list[Node], kwargs: dict[str, Node], at: ast.AST
+        self,
+        tracer: Tracer,
+        receiver: Node,
+        name: str,
+        args: list[Node],
+        kwargs: dict[str, Node],
+        at: ast.AST,
     ) -> Node:
         return library.method(tracer, receiver, name, args, kwargs, at)
 

@@ -1,5 +1,4 @@
-"""byte-spread-mixture: a token's probability shared out over its bytes and mixed with "
-"a byte model."""
+"""byte-spread-mixture: a token's probability shared out over its bytes, then mixed."""
 
 from __future__ import annotations
 
@@ -59,7 +58,7 @@ def _python(program: Program) -> Iterator[Finding]:
 
 def _native(program: Program) -> Iterator[Finding]:
     """The same in C: an array of scores divided by an array of lengths, and mixed there."""
-    kernels, gold = program.kernels, program.gold
+    kernels = program.kernels
     for kernel in kernels.sources:
         for spread in kernel.code.spreads():
             calls = kernels.calls(spread.function)

@@ -51,12 +51,10 @@ def _extremes(program: Program) -> Iterator[tuple[Node, Node]]:
         ):
             continue
         scores = [a for a in node.positional if program.gold.is_value(a)]
-        if len(scores) > 1 and len(scores) == len(node.positional):
-            if not _is_log_sum(program, node, scores):
-                yield node, node
-        elif last_name(node) in _REDUCTIONS and scores and _piled(program, node.positional[0]):
-            if not _is_log_sum(program, node, scores):
-                yield node, node
+        pairwise = len(scores) > 1 and len(scores) == len(node.positional)
+        over_experts = last_name(node) in _REDUCTIONS and scores and _piled(program, scores[0])
+        if (pairwise or over_experts) and not _is_log_sum(program, node, scores):
+            yield node, node
 
 
 def _piled(program: Program, node: Node) -> bool:

@@ -15,13 +15,15 @@ from auditor.rules.base import NotChecked, Rule
 from auditor.rules.steps import flow_steps
 
 _PULL = "https://github.com/openai/parameter-golf/pull/"
-_BREAKS = "breaks: whether the expert speaks is decided by the realised token, which a decoder does not know yet"
+_BREAKS = (
+    "breaks: whether the expert speaks is decided by the realised token, "
+    "which a decoder does not know yet"
+)
 _WEIGHS = "breaks: the weight of the mixture depends on the realised token's own score or count"
 
 
 def check(program: Program) -> Iterable[Finding]:
-    """Gates in Python and in native code; the run's log has the last word on whether "
-    "they were on."""
+    """Gates in Python and in native code; the run's log has the last word on them."""
     counts = gate_counts(program.submission)
     if counts and not any(c.positions for c in counts):
         return
@@ -87,8 +89,8 @@ def _joined(program: Program) -> Iterator[tuple[Node, Node, Node]]:
 
 def _expert(program: Program, node: Node, options: list[Node]) -> bool:
     """Whether the test chooses between scores or hints; a mask that only drops a score does not."""
-    if len(options) < 2:
-        return False
+    if len(options) < 2 or all(o.op == "const" and isinstance(o.data, int) for o in options):
+        return False  # a byte more or less is a length, no weight
     constant = any(o.op == "const" for o in options)
     return not (constant and program.gold.is_value(node))
 
@@ -112,15 +114,19 @@ def _stored(program: Program) -> Iterator[tuple[Node, Node, Node]]:
 
 
 def _counted_after(program: Program, store: Store, test: Node) -> Node | None:
-    """A property of the token that the tables count after the hint was written: the "
-    "hint's own target."""
+    """A property of the token that the tables count after the hint was written: its own target."""
     gold = program.gold
-    for token, fact in gold.properties(test):
-        for updates in program.tracer.stores.values():
-            for update in updates:
-                if update.at.uid > store.at.uid and update.at.ctx.loops == store.at.ctx.loops:
-                    if update.root.op in ("dict", "object") and gold.made_from(update, token):
-                        return fact
+    later = [
+        update
+        for updates in program.tracer.stores.values()
+        for update in updates
+        if update.root.op in ("dict", "object")
+        and update.at.uid > store.at.uid
+        and update.at.ctx.loops == store.at.ctx.loops
+    ]
+    for token, fact in gold.properties(test) if later else ():
+        if any(gold.made_from(update, token) for update in later):
+            return fact
     return None
 
 

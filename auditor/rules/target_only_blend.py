@@ -48,12 +48,11 @@ def _counted(program: Program) -> Iterator[tuple[Node, Finding]]:
         )
         level = Level.SUSPECT if sound else Level.VIOLATION
         message = (
-            "appears to break: the mixture is computed for the realised token alone; "
-            "each context's estimate "
-            "may sum to 1, but no distribution over the vocabulary is formed and no sum is checked"
+            "appears to break: the mixture is computed for the realised token alone; each "
+            "context's estimate may sum to 1, but no distribution over the vocabulary is formed"
             if sound
-            else "breaks: the mixture is computed for the realised token alone, and what it is made from "
-            "does not sum to 1 over the vocabulary"
+            else "breaks: the mixture is computed for the realised token alone, and what it is "
+            "made from does not sum to 1 over the vocabulary"
         )
         yield (
             mixture,
@@ -74,18 +73,15 @@ def _of_mapping(program: Program, read: Node) -> bool:
 
 
 def _mixture(program: Program, read: Node) -> Node | None:
-    """The first sum of something made from the count and something made from the "
-    "network's score."""
+    """The first sum of something made from the count and of something from the network."""
     gold, flow = program.gold, program.flow
     made = flow.forward([read], gold.scores_on, limit=2000, stores=gold.kept)
     for uid in sorted(made):
         node = flow.nodes[uid]
-        if node.op == "binop" and node.data == "+":
-            parts = node.args
-        elif node.op in ("call", "method") and last_name(node) in _LOG_SUMS:
-            parts = node.args
-        else:
+        sums = node.op in ("call", "method") and last_name(node) in _LOG_SUMS
+        if not sums and not (node.op == "binop" and node.data == "+"):
             continue
+        parts = node.args
         expert = [p for p in parts if p.uid in made and not gold.is_running(p)]
         model = [p for p in parts if p.uid in gold.neural and not gold.is_running(p)]
         if any(e is not m for e in expert for m in model) and gold.to_score(node) is not None:

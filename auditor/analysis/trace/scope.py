@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-from functools import lru_cache
+from functools import cache
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
-@lru_cache(maxsize=None)
+@cache
 def assigned_in(loop: ast.For | ast.AsyncFor | ast.While) -> frozenset[str]:
     """Local names that the loop's target or body may bind, nested scopes left out."""
     names: set[str] = set()
@@ -31,7 +31,7 @@ def assigned_in(loop: ast.For | ast.AsyncFor | ast.While) -> frozenset[str]:
     return frozenset(names)
 
 
-@lru_cache(maxsize=None)
+@cache
 def declared(function: ast.AST) -> tuple[frozenset[str], frozenset[str], bool]:
     """(global names, nonlocal names, is a generator) of a function's own body."""
     global_names: set[str] = set()
