@@ -20,6 +20,7 @@ _ORDERINGS = frozenset(("<", "<=", ">", ">="))
 _LOGS = frozenset("log log2 log1p logaddexp log10 logsumexp log_ logaddexp2".split())
 _NO_SCORE = frozenset("forward function class object module bound event compare bool slice".split())
 _ALLOCATIONS = frozenset("call method set object attr".split())
+_BOXES = frozenset(("list", "tuple", "dict", "set"))
 _SUMS = frozenset("sum mean nansum nanmean fsum".split())
 
 
@@ -188,31 +189,27 @@ class Gold:
 
     def _facts(self, start: Node) -> Iterator[Node]:
         seen: set[int] = set()
-        todo = [start]
+        todo = [(start, False)]  # a node, and whether an ordering was asked of it
         while todo and len(seen) < 300:
-            node = todo.pop()
-            if node.uid in seen:
+            node, ordered = todo.pop()
+            if node.uid in seen or not _same_pass(node, start):
                 continue
             seen.add(node.uid)
-            if node.op in ("list", "tuple", "dict", "set"):  # whether it's empty, not what it holds
-                continue
-            if not _same_pass(node, start):
-                continue
-            if node.uid in self.values or self._class_of_token(node):
+            if all(v.op in _BOXES for v in alternatives(node, 4)):
+                continue  # whether it's empty, not what it holds
+            if node.uid in self.values or (not ordered and self._class_of_token(node)):
                 yield node
-                continue
-            if (
-                node.op in ("forward", "const", "ext")
-                or not takes_content(node)
-                or self.is_token(node)
-            ):
-                continue
-            if _asks_for_none(node):  # not what the value is, but which branch made it
-                todo.extend(t for a in node.args for t in _tests(a))
-                continue
-            if node.op in ("call", "method") and last_name(node) in ("len", "size", "numel"):
-                continue
-            todo.extend(a for a in self.sources(node) if a.uid < node.uid)
+            elif _asks_for_none(node):  # not what the value is, but which branch made it
+                todo.extend((t, False) for a in node.args for t in _tests(a))
+            elif not self._opaque(node):
+                ordered = ordered or (node.op == "compare" and node.data in _ORDERINGS)
+                todo.extend((a, ordered) for a in self.sources(node) if a.uid < node.uid)
+
+    def _opaque(self, node: Node) -> bool:
+        """Whether what a value is made from says nothing about the value's dependence."""
+        if node.op in ("forward", "const", "ext") or not takes_content(node):
+            return True
+        return self.is_token(node) or (node.op == "call" and node.data == "len")
 
     def sources(self, node: Node) -> Iterator[Node]:
         """What a value is made from in the same iteration, updates before it included."""
@@ -226,7 +223,7 @@ class Gold:
                     yield store.value
 
     def _class_of_token(self, node: Node) -> bool:
-        """A property looked up for the token."""
+        """A property looked up for the token; where an ordering is asked, a length or a count."""
         if node.op != "index" or node.uid in self.scores_of_models:
             return False
         return self.is_token(node.args[1])

@@ -22,9 +22,11 @@ class Kernel:
     path: str
     first: int  # the line in ``path`` on which its line 1 stands
     code: Native
+    spread: bool = True  # over as many lines as the code has
 
     def line(self, line: int) -> int:
-        return self.first + line - 1
+        """The line in ``path``; all of a string that is written on one line stands there."""
+        return self.first + line - 1 if self.spread else self.first
 
 
 class Kernels:
@@ -34,12 +36,10 @@ class Kernels:
 
     @cached_property
     def sources(self) -> list[Kernel]:
-        files = [(s.path, 1, s.text) for s in self.submission.natives if s.host is None]
-        return [
-            Kernel(path, first, Native(text)) for path, first, text in (*files, *self._strings())
-        ]
+        files = (s for s in self.submission.natives if s.host is None)
+        return [*(Kernel(s.path, 1, Native(s.text)) for s in files), *self._strings()]
 
-    def _strings(self) -> Iterator[tuple[str, int, str]]:
+    def _strings(self) -> Iterator[Kernel]:
         from auditor.submission.natives import native_language
 
         seen: set[str] = set()
@@ -49,7 +49,8 @@ class Kernels:
                 continue
             seen.add(text)
             if native_language(text):
-                yield node.path, node.line, text
+                lines = getattr(node.at, "end_lineno", node.line) - node.line
+                yield Kernel(node.path, node.line, Native(text), lines >= text.count("\n") > 0)
 
     @cached_property
     def _calls(self) -> dict[str, list[Node]]:

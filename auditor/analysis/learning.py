@@ -98,9 +98,9 @@ class Learning:
         return Update(event.at, loss, tuple(seen), tuple(compared), state or frozenset(models), leaves)
 
     def is_training(self, update: Update) -> bool:
-        """Whether the weights that are evaluated come from this update, with no training before it.
+        """Whether the evaluated weights come from such updates alone: no other data trains them.
 
-        Test-time training adapts what was trained on other data, or loaded from a file.
+        Test-time training adapts what is trained on other data, or was loaded from a file.
         """
         if update.free_standing or not update.targets:
             return False
@@ -109,13 +109,22 @@ class Learning:
         models = self._behind(update.loss)
         learned = {u.at.uid for u in self.updates}
         for event in self.flow.tracer.events:
-            if event.at.uid >= update.at.uid:
-                break
             if event.kind == "backward" and event.at.uid not in learned and self._behind(event.args[0]) & models:
                 return False
-            if event.kind == "load_state" and self.from_file(event):
-                return False
+            if event.kind == "load_state" and event.at.uid < update.at.uid:
+                if self.from_file(event) or self._from_other(event):
+                    return False
         return True
+
+    def _from_other(self, load: Event) -> bool:
+        """Whether the loaded weights are those of another model."""
+        own = {id(o.data) for o in alternatives(load.args[0], 4) if o.op == "object"}
+        for node in self.flow.backward(load.args[1:2], memory=False, limit=400):
+            if node.op == "method" and node.data in _WEIGHTS:
+                owners = [o for o in alternatives(node.args[0], 4) if o.op == "object"]
+                if owners and not any(id(o.data) in own for o in owners):
+                    return True
+        return False
 
     def from_file(self, load: Event) -> bool:
         """Whether the loaded weights were read from a file."""

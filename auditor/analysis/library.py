@@ -110,12 +110,15 @@ def call(t: Tracer, name: str, args: Args, kwargs: Kwargs, at: ast.AST) -> Node:
 
 
 def _collected(t: Tracer, args: Args, at: ast.AST) -> None:
-    """``all_gather(parts, mine)``, ``gather(mine, parts)``, ``all_gather_into_tensor(out, mine)``."""
+    """``all_gather(parts, mine)``, ``gather(mine, parts)`` and their kin."""
     for parts, mine in (args[:2], args[1::-1]):
         boxes = [b for b in alternatives(parts, 4) if b.op == "list"]
         for box in boxes:
             t.blur(box.data)
-            box.data.summary.args.append(mine)
+            summary = box.data.summary
+            assert summary is not None
+            kept = [a for a in summary.args if not (a.op == "const" and a.data is None)]
+            summary.args[:] = [*kept, mine]  # placeholders are replaced
         if boxes:
             return
     t.store(args[0], None, args[1], "copy_", at)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 MAX_DEPTH = 12
@@ -95,10 +96,19 @@ class Native:
                             self.written.add(_last_name(argument))
 
     def gates(self) -> list[Gated]:
-        return [g for run in self._runs() for g in run.gated]
+        return [g for run in self._done for g in run.gated]
 
     def spreads(self) -> list[Spread]:
-        return [s for run in self._runs() for s in run.spread]
+        return [s for run in self._done for s in run.spread]
+
+    @cached_property
+    def _done(self) -> list[_Run]:
+        return list(self._runs())
+
+    def parameters(self, function: str) -> list[str]:
+        """The parameters' names in order."""
+        bodies = self.functions.get(function, ())
+        return [name for name, _ in _parameters(bodies[0])] if bodies else []
 
     def _runs(self) -> Iterator[_Run]:
         for name, bodies in self.functions.items():

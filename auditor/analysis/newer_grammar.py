@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from typing import cast
 
 import libcst as cst
 
@@ -163,7 +164,7 @@ class _Pieces:
             _newlines(part.whitespace_before_expression),
             _newlines(part.whitespace_after_expression),
         )
-        inner = cst.ensure_type(part.expression.visit(_Rewriter()), cst.BaseExpression)
+        inner = cast("cst.BaseExpression", part.expression.visit(_Rewriter()))
         if part.equal is not None:
             self.add(repr(_code(part.expression) + "="), 0)
         self.text += "(" + "\n" * before + f"({_code(inner)})" + "\n" * after

@@ -146,13 +146,23 @@ class Tables:
             base, key = _read_of(node)
             if base is None or key is None or self.tokens.of(node):
                 continue
-            if not self.is_table(base):
+            if not self.is_table(base) or self._written_back(node, key):
                 continue
             for part in _parts(key):
                 tokens = tuple(self.key_tokens(part))
                 if tokens:
                     found.append(Read(node, base, part, tokens))
         return found
+
+    def _written_back(self, node: Node, key: Node) -> bool:
+        """The read half of ``table[key] += 1``."""
+        return any(
+            store.key is not None
+            and store.value.op == "binop"
+            and self.tokens.key(store.key) == self.tokens.key(key)
+            and any(arg is node for arg in store.value.args)
+            for store in self.flow.stores(node.args[0] if node.args else node)
+        )
 
     def is_table(self, base: Node) -> bool:
         """Whether ``base`` accumulates from tokens or comes out of a file (the shipped artifact)."""

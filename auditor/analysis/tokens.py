@@ -79,7 +79,15 @@ class Position:
         return Position(self.source, self.form + form)
 
     def key(self) -> tuple[int, frozenset[tuple[object, int]]]:
-        return self.source, self.form.key()
+        """Equal for the same positions; a loop over single elements counts as the running index."""
+        form = self.form
+        if IOTA not in form:
+            counters = [a for a, c in form.items() if c == 1 and isinstance(a, tuple)]
+            if len(counters) == 1:
+                form = Form(form)
+                del form[counters[0]]
+                form[IOTA] = 1
+        return self.source, form.key()
 
 
 class Tokens:
@@ -381,10 +389,12 @@ class Tokens:
         return Form() if key.op == "const" else self.form(key)
 
     def _indexed(self, node: Node) -> Position | None:
+        position = self.position(node.args[0])
+        return self.part(position, node) if position else self._by_position(*node.args)
+
+    def part(self, position: Position, node: Node) -> Position | None:
+        """The position of ``node`` = base[key], where the base lies at ``position``."""
         base, key = node.args
-        position = self.position(base)
-        if position is None:
-            return self._by_position(base, key)
         if key.op in ("tuple", "list") and key.data.items:
             inner = [k for k in key.data.items if k.op == "slice" or not self._row(k)]
             if not inner:
@@ -396,9 +406,9 @@ class Tokens:
         form = self.form(key)
         if form is None or (IOTA not in form and (_is_filter(key) or _is_matrix(base))):
             return position
-        inner_form = Form(position.form)
-        inner_form.pop(IOTA, None)
-        return Position(position.source, inner_form + form)
+        start = Form(position.form)
+        start.pop(IOTA, None)
+        return Position(position.source, start + form)
 
     def _by_position(self, base: Node, key: Node) -> Position | None:
         """A per-vocabulary value picked at a token: it belongs to that token's position."""

@@ -70,6 +70,8 @@ def stream_cuts(program: Program, target: Node) -> Iterator[tuple[Node, Node, in
         if node.uid in seen:
             continue
         seen.add(node.uid)
+        if any(s.value.op == "const" for s in program.flow.stores(node)):
+            return  # some targets are overwritten: they may be marked as not to be counted
         if node.op == "index":
             limits = bounds(node.args[1])
             if limits is None or _shifts(limits):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from auditor.analysis.graph import Node
+from auditor.analysis.graph import Node, common_loops
 from auditor.analysis.learning import Scoring, Update, shared_loops
 from auditor.analysis.program import Program
 from auditor.analysis.windows import bounds, counted_from, is_none, views
@@ -97,7 +97,8 @@ def _ends(program: Program, update: Update) -> list[tuple[Node, bool]]:
             for factor in node.args:
                 parts.extend(_mask_keys(program, factor))
     for target in update.targets:
-        parts.extend(n.args[1] for n in views(target) if n.op == "index")
+        cuts = [n for n in views(target) if n.op == "index" and common_loops(n, update.at)]
+        parts.extend(n.args[1] for n in cuts)
     ends = []
     for part in parts:
         limits = bounds(part)

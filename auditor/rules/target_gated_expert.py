@@ -100,9 +100,11 @@ def _stored(program: Program) -> Iterator[tuple[Node, Node, Node]]:
     gold = program.gold
     for stores in program.tracer.stores.values():
         for store in stores:
-            if store.root.op not in ("call", "method", "list") or store.how not in ("=", "copy_"):
-                continue
-            if not gold.kept(store):
+            if (
+                store.how not in ("=", "copy_")
+                or not _is_buffer(store.root)
+                or not gold.kept(store)
+            ):
                 continue
             for branch in store.at.ctx.branches:
                 fact = gold.behind(branch.test)
@@ -111,6 +113,13 @@ def _stored(program: Program) -> Iterator[tuple[Node, Node, Node]]:
                     continue  # whether the place was filled already is no property of the token
                 if gold.compared(branch.test) is None:
                     yield branch.test, fact, store.root
+
+
+def _is_buffer(root: Node) -> bool:
+    """An array or a list, as hints for a whole span are kept in; no mapping."""
+    return root.op == "list" or (
+        root.op == "call" and str(root.data).startswith(("numpy.", "torch."))
+    )
 
 
 def _counted_after(program: Program, store: Store, test: Node) -> Node | None:
@@ -193,16 +202,49 @@ def _native(program: Program, counts: list[GateCount]) -> Iterator[Finding]:
             raise NotChecked(str(missing)) from None
         return
     for kernel, gate in found:
-        calls = kernels.calls(gate.function)
-        if calls:
-            yield _native_finding(program, kernel, gate, calls[0], counts)
+        for call in kernels.calls(gate.function)[:1]:
+            filled = list(_filled(program, kernel, gate, call))
+            if not _unreachable(program, filled):
+                yield _native_finding(program, kernel, gate, call, filled, counts)
+
+
+def _filled(program: Program, kernel: Kernel, gate: Gated, call: Node) -> Iterator[Node]:
+    """The arrays that the call hands over for the outputs that this token's property decides."""
+    outputs = {
+        g.output for g in kernel.code.gates() if (g.function, g.read) == (gate.function, gate.read)
+    }
+    names = kernel.code.parameters(gate.function)
+    arguments = program.kernels.arguments(call)
+    for name, argument in zip(names, arguments, strict=False):
+        if name in outputs:
+            roots = program.flow.roots(program.kernels.array(argument))
+            yield from (root for root in roots if root.op == "call")
+
+
+def _unreachable(program: Program, filled: list[Node]) -> bool:
+    """Whether an output is only used above a threshold that no probability reaches."""
+    own = {node.uid for node in filled}
+    for node in program.flow.nodes:
+        if node.op != "compare" or node.data not in (">", ">=") or node.args[1].op != "const":
+            continue
+        limit = node.args[1].data
+        if not isinstance(limit, (int, float)) or limit <= 1:
+            continue
+        if any(root.uid in own for root in program.flow.roots(node.args[0])):
+            return True
+    return False
 
 
 def _native_finding(
-    program: Program, kernel: Kernel, gate: Gated, call: Node, counts: list[GateCount]
+    program: Program,
+    kernel: Kernel,
+    gate: Gated,
+    call: Node,
+    filled: list[Node],
+    counts: list[GateCount],
 ) -> Finding:
     live = next((c for c in counts if c.positions), None)
-    path = _from_native(program, call)
+    path = next((p for p in map(program.gold.to_score, filled) if p is not None), None)
     steps = [
         Step(kernel.path, kernel.line(gate.read), "a property of the token is looked up"),
         Step(kernel.path, kernel.line(gate.decision), "and decides"),
@@ -228,17 +270,6 @@ def _native_finding(
         "the way from there to the score could not be followed"
     )
     return RULE.finding(Level.SUSPECT, kernel.path, line, message, steps=steps)
-
-
-def _from_native(program: Program, call: Node) -> list[Node] | None:
-    """The way to the score of an array that native code was given to fill."""
-    for argument in program.kernels.arguments(call):
-        for array in program.flow.roots(program.kernels.array(argument)):
-            if array.op == "call" and not program.tokens.of(array):
-                path = program.gold.to_score(array)
-                if path is not None:
-                    return path
-    return None
 
 
 RULE = Rule(

@@ -8,7 +8,7 @@ from auditor.analysis.graph import Node
 from auditor.analysis.program import Program
 from auditor.analysis.scores import last_name
 from auditor.analysis.tables import KeyToken, Read
-from auditor.analysis.tokens import Form, Position
+from auditor.analysis.tokens import Position
 from auditor.report.model import Finding, Level
 from auditor.rules.base import Rule
 from auditor.rules.steps import flow_steps, step
@@ -111,23 +111,19 @@ def _realised(program: Program, tokens: list[KeyToken], path: list[Node]) -> Ite
             yield token
     scored = program.scores.scored_positions
     for token in tokens:
-        position = program.tokens.position(token.node)
-        if position is None:
-            continue
-        if position.key() in scored or any(p.key() in scored for p in _sliced(program, position, path)):
+        if any(position.key() in scored for position in _positions(program, token, path)):
             yield token
 
 
-def _sliced(program: Program, position: Position, path: list[Node]) -> Iterator[Position]:
-    """Where the counts of that position lie after each slice on their way to the score."""
-    for node in path:
-        if node.op == "index" and node.args[1].op == "slice":
-            low = node.args[1].args[0]
-            form = Form() if low.data is None and low.op == "const" else program.tokens.form(low)
-            if form is None:
-                return
-            position = position.shifted(form)
-            yield position
+def _positions(program: Program, token: KeyToken, path: list[Node]) -> Iterator[Position]:
+    """Where the token lies when it is read, then after each part taken of the key and of the counts."""
+    position = program.tokens.position(token.node)
+    parts = [n for n in (*reversed(token.steps[:-1]), *path[1:]) if n.op == "index" and not n.data]
+    while position is not None:
+        yield position
+        if not parts:
+            return
+        position = program.tokens.part(position, parts.pop(0))
 
 
 def _newest(program: Program, tokens: list[KeyToken], read: Read) -> KeyToken | None:

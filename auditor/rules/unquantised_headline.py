@@ -13,6 +13,7 @@ from auditor.rules.base import Rule
 from auditor.rules.steps import call_site, flow_steps
 
 _SITE = "https://github.com/openai/parameter-golf/"
+_FILE_READS = frozenset("load load_file safe_open read read_bytes frombuffer".split())
 _ROUNDING = frozenset(
     "round round_ rint int8 quantize_per_tensor quantize_per_channel int4 uint8".split()
 )
@@ -25,22 +26,35 @@ def check(program: Program) -> Iterable[Finding]:
     scoring = headline[-1]
     restored = _restored(program)
     if restored:
-        if not any(_uses(program, s, e) for s in headline for e in restored):
+        if _is_decided(program, scoring, restored[-1]) and not any(
+            _uses(program, s, e) for s in headline for e in restored
+        ):
             yield _finding(program, scoring, restored[-1].at, "the artifact is read back here")
         return
     saved = [e for e in program.tracer.events if e.kind == "save" and e.at.uid > scoring.at.uid]
     written = [e for e in saved if _is_quantised(program, e)]
-    if written and not _overwritten(program):
+    if written and not _overwritten(program) and not _read_back(program, written[0]):
         yield _finding(
             program, scoring, written[-1].at, "the artifact is written here, and never read back"
         )
+
+
+def _is_decided(program: Program, scoring: Scoring, load: Event) -> bool:
+    """Whether the score's model is known, and no later evaluation escaped notice."""
+    models = [n.data for n in program.flow.nodes if n.op == "object" and n.data.is_model]
+    if not any(program.learning.members(model) & scoring.state for model in models):
+        return False
+    later = program.flow.nodes[load.at.uid :]
+    return scoring.at.uid > load.at.uid or not any(
+        n.op == "forward" and any(program.tokens.is_val(a) for a in n.args[1:]) for n in later
+    )
 
 
 def _restored(program: Program) -> list[Event]:
     """Loads of weights that went through a file or through rounding, and copies of such a model."""
     found: list[Event] = []
     for event in program.tracer.events:
-        if event.kind != "load_state":
+        if event.kind != "load_state" or not _owners(event.args[0]):
             continue
         round_trip = program.learning.from_file(event) or _rounded(program, event.args[1:2])
         if round_trip or any(_copies(program, event, earlier) for earlier in found):
@@ -78,7 +92,13 @@ def _uses(program: Program, scoring: Scoring, load: Event) -> bool:
 
 
 def _owners(model: Node) -> list[Instance]:
-    return [o.data for o in alternatives(model) if o.op == "object"]
+    return [o.data for o in alternatives(model) if o.op == "object" and o.data.is_model]
+
+
+def _read_back(program: Program, save: Event) -> bool:
+    """Whether any file is read after the artifact was written, in whatever way it is used."""
+    later = program.flow.nodes[save.at.uid :]
+    return any(n.op in ("call", "method") and last_name(n) in _FILE_READS for n in later)
 
 
 def _overwritten(program: Program) -> bool:

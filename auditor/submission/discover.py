@@ -207,7 +207,7 @@ def _loose_groups(
 ) -> list[Group]:
     """Scripts outside record folders, by the folder that they lie in."""
     scripts = [p for p in paths if p.endswith(".py") and not _NOT_ENTRIES.search(p)]
-    own = [p for p in scripts if _is_own(tree, p, delta)]
+    own = [p for p in scripts if _is_own(tree, p, delta) or _is_run_of_a_copy(tree, p, delta)]
     if len(own) > MAX_OTHERS:
         named = _named_in_evidence(tree, paths)
         own.sort(key=lambda p: (posixpath.basename(p) not in named, posixpath.basename(p) != ENTRY))
@@ -216,7 +216,7 @@ def _loose_groups(
     before = len(seen)
     for path in own:
         oid = tree.oid(path)
-        if oid not in seen and _is_experiment(tree, path):
+        if oid not in seen and (posixpath.basename(path) == ENTRY or _is_experiment(tree, path)):
             seen.add(oid)
             by_folder.setdefault(posixpath.dirname(path), []).append(path)
         if len(seen) - before >= MAX_OTHERS:
@@ -267,6 +267,13 @@ def _is_own(tree: FileTree, path: str, delta: Delta | None) -> bool:
     if delta is None:
         return True
     return path in delta.paths and tree.oid(path) not in delta.base_oids
+
+
+def _is_run_of_a_copy(tree: FileTree, path: str, delta: Delta | None) -> bool:
+    """A record of the unchanged baseline, in a folder of its own with its submission.json."""
+    if delta is None or path in delta.base_paths or posixpath.basename(path) != ENTRY:
+        return False
+    return f"{posixpath.dirname(path)}/submission.json" in tree
 
 
 def _is_experiment(tree: FileTree, path: str) -> bool:
