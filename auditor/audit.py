@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from auditor.analysis.program import AnalysisLimit, Program
+from auditor.analysis.stack import with_deep_stack
 from auditor.report.model import Check, Finding, Outcome, SubmissionReport
 from auditor.rules.base import NotChecked, Rule
 from auditor.rulesets import RuleEntry, Ruleset
@@ -31,6 +32,15 @@ def audit(
     among them is listed as not checked. ``build`` makes the analysed program.
     """
     implemented = {rule.slug: rule for rule in (_registry() if rules is None else rules)}
+    return with_deep_stack(lambda: _audited(submission, ruleset, implemented, build))
+
+
+def _audited(
+    submission: Submission,
+    ruleset: Ruleset,
+    implemented: Mapping[str, Rule],
+    build: Callable[[Submission], Program],
+) -> SubmissionReport:
     try:
         program = build(submission)
     except AnalysisLimit as limit:

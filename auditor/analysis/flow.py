@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from auditor.analysis.graph import Node, Store, inputs, may_precede, roots
 from auditor.analysis.trace.core import Core
 
-
 _SHAPE_ONLY = frozenset(
     "device dtype shape ndim size numel dim nelement element_size is_cuda stride __len__ len "
     "torch.zeros_like torch.empty_like torch.ones_like torch.full_like torch.randn_like "

@@ -213,12 +213,22 @@ def alternatives(node: Node, limit: int = 12) -> list[Node]:
 def _inside(node: Node) -> list[Node]:
     inner: list[Node] = []
     for base in alternatives(node.args[0], 8):
-        if base.op in ("tuple", "list", "dict", "set"):
-            if node.op == "proj":
-                inner.extend(container_at(base.data, node.data))
-            else:
-                inner.extend(container_all(base.data))
+        for box in _looked_up(base):
+            if box.op in ("tuple", "list", "dict", "set"):
+                found = (
+                    container_at(box.data, node.data)
+                    if node.op == "proj"
+                    else container_all(box.data)
+                )
+                inner.extend(found)
     return inner
+
+
+def _looked_up(node: Node) -> list[Node]:
+    """The values that ``mapping[key]`` may be, for a known mapping and an unknown key."""
+    if node.op == "index" and node.data in ("dict", "get") and node.args[0].op == "dict":
+        return [v for value in container_all(node.args[0].data) for v in alternatives(value, 8)]
+    return [node]
 
 
 def container_at(box: Container, index: Any) -> list[Node]:
@@ -258,9 +268,11 @@ def roots(node: Node) -> list[Node]:
         elif op in ("proj", "elem"):
             inner = _inside(current)
             todo.extend(inner or current.args[:1])
-        elif op in ("index", "attr") or (op == "method" and current.data in _ALIASES):
-            todo.append(current.args[0])
-        elif op == "call" and current.data in PASS_CALLS and current.args:
+        elif (
+            op in ("index", "attr")
+            or (op == "method" and current.data in _ALIASES)
+            or (op == "call" and current.data in PASS_CALLS and current.args)
+        ):
             todo.append(current.args[0])
         elif op in ("list", "tuple", "dict"):
             found.append(current)

@@ -30,7 +30,9 @@ _LEAVES = frozenset(
     "new_zeros new_ones new_full new_empty".split()
 )
 
-_WEIGHTS = frozenset("state_dict parameters named_parameters named_modules modules buffers named_buffers".split())
+_WEIGHTS = frozenset(
+    "state_dict parameters named_parameters named_modules modules buffers named_buffers".split()
+)
 _FILE_READS = frozenset("load load_file safe_open read read_bytes frombuffer".split())
 
 
@@ -95,7 +97,9 @@ class Learning:
             return None
         steps = self._steps(event.at)
         state, leaves = self._parameters(steps) if steps else self._by_hand(event)
-        return Update(event.at, loss, tuple(seen), tuple(compared), state or frozenset(models), leaves)
+        return Update(
+            event.at, loss, tuple(seen), tuple(compared), state or frozenset(models), leaves
+        )
 
     def is_training(self, update: Update) -> bool:
         """Whether the evaluated weights come from such updates alone: no other data trains them.
@@ -104,12 +108,18 @@ class Learning:
         """
         if update.free_standing or not update.targets:
             return False
-        if not any(self.sees(s, update) and not self.reset_between(update, s) for s in self.headline):
+        if not any(
+            self.sees(s, update) and not self.reset_between(update, s) for s in self.headline
+        ):
             return False
         models = self._behind(update.loss)
         learned = {u.at.uid for u in self.updates}
         for event in self.flow.tracer.events:
-            if event.kind == "backward" and event.at.uid not in learned and self._behind(event.args[0]) & models:
+            if (
+                event.kind == "backward"
+                and event.at.uid not in learned
+                and self._behind(event.args[0]) & models
+            ):
                 return False
             if event.kind == "load_state" and event.at.uid < update.at.uid:
                 if self.from_file(event) or self._from_other(event):
@@ -129,7 +139,9 @@ class Learning:
     def from_file(self, load: Event) -> bool:
         """Whether the loaded weights were read from a file."""
         return any(
-            n.op in ("call", "method") and isinstance(n.data, str) and n.data.rpartition(".")[2] in _FILE_READS
+            n.op in ("call", "method")
+            and isinstance(n.data, str)
+            and n.data.rpartition(".")[2] in _FILE_READS
             for n in self.flow.backward(load.args[1:2], limit=2000)
         )
 
@@ -140,7 +152,10 @@ class Learning:
         for event in self.flow.tracer.events:
             if event.kind != "step" or event.at.uid < backward.uid:
                 continue
-            if event.at.ctx.loops[: len(loops)] == loops or loops[: len(event.at.ctx.loops)] == event.at.ctx.loops:
+            if (
+                event.at.ctx.loops[: len(loops)] == loops
+                or loops[: len(event.at.ctx.loops)] == event.at.ctx.loops
+            ):
                 found.extend(event.args)
                 if len(found) >= 4:
                     break
@@ -149,9 +164,17 @@ class Learning:
     def _by_hand(self, event: Event) -> tuple[frozenset[int], tuple[Node, ...]]:
         """Free-standing tensors that are moved along their gradient without an optimiser."""
         behind = self.flow.nodes[event.at.uid :]
-        gradients = [n.args[0] for n in behind if n.op == "attr" and n.data == "grad" and n.ctx.loops == event.at.ctx.loops]
+        gradients = [
+            n.args[0]
+            for n in behind
+            if n.op == "attr" and n.data == "grad" and n.ctx.loops == event.at.ctx.loops
+        ]
         roots = [r for value in (*event.args[1:2], *gradients) for r in self.flow.roots(value)]
-        leaves = [r for r in roots if r.op in ("call", "method") and r.data in _LEAVES and r.uid not in self._owned]
+        leaves = [
+            r
+            for r in roots
+            if r.op in ("call", "method") and r.data in _LEAVES and r.uid not in self._owned
+        ]
         return frozenset(leaf.uid for leaf in leaves), tuple(leaves)
 
     def _parameters(self, optimizers: list[Node]) -> tuple[frozenset[int], tuple[Node, ...]]:
@@ -161,7 +184,9 @@ class Learning:
         for optimizer in optimizers:
             for one in alternatives(optimizer, 6):
                 starts.extend(one.args)
-        for node in self.flow.backward(starts, lambda n: n.op != "object", memory=False, limit=4000):
+        for node in self.flow.backward(
+            starts, lambda n: n.op != "object", memory=False, limit=4000
+        ):
             if node.op == "object":
                 state |= self.members(node.data)
             elif node.op in ("call", "method") and node.data in _LEAVES:
@@ -244,7 +269,11 @@ class Learning:
         reached = self.flow.forward([scoring.at], limit=6000)
         last = -1
         for event in self.flow.tracer.events:
-            if event.kind == "output" and event.at.uid > last and any(a.uid in reached for a in event.args):
+            if (
+                event.kind == "output"
+                and event.at.uid > last
+                and any(a.uid in reached for a in event.args)
+            ):
                 last = event.at.uid
         return last
 
@@ -260,7 +289,11 @@ class Learning:
         """The score uses a copy that was taken of what the update had changed."""
         for member in scoring.state:
             copy = self._instances.get(member)
-            if copy is not None and copy.copied_at > update.at.uid and id(copy.origin) in update.state:
+            if (
+                copy is not None
+                and copy.copied_at > update.at.uid
+                and id(copy.origin) in update.state
+            ):
                 return True
         return False
 
@@ -271,7 +304,11 @@ class Learning:
             e
             for e in between
             if e.kind == "load_state"
-            and any(self.members(o.data) & scoring.state for o in alternatives(e.args[0], 4) if o.op == "object")
+            and any(
+                self.members(o.data) & scoring.state
+                for o in alternatives(e.args[0], 4)
+                if o.op == "object"
+            )
         ]
         if not loads:
             return False
@@ -313,7 +350,11 @@ class Learning:
     def reset_inside(self, loop: Loop, scoring: Scoring) -> bool:
         """Whether each iteration of ``loop`` starts from weights that were taken before it."""
         for event in self.flow.tracer.events:
-            if event.kind == "load_state" and loop in event.at.ctx.loops and event.at.uid < scoring.at.uid:
+            if (
+                event.kind == "load_state"
+                and loop in event.at.ctx.loops
+                and event.at.uid < scoring.at.uid
+            ):
                 return True
         return False
 
@@ -324,9 +365,19 @@ class Learning:
         for node in self.flow.backward([target], keys=True, places=True, limit=1500):
             if node.op in ("loopvar", "elem") and node.ctx.loops and node.ctx.loops[-1] is loop:
                 return True
-            if node.op == "phi" and node.data == "open" and node.ctx.loops and node.ctx.loops[-1] is loop:
+            if (
+                node.op == "phi"
+                and node.data == "open"
+                and node.ctx.loops
+                and node.ctx.loops[-1] is loop
+            ):
                 return True
-            if node.op == "proj" and node.ctx.loops and node.ctx.loops[-1] is loop and node.args[0].op == "elem":
+            if (
+                node.op == "proj"
+                and node.ctx.loops
+                and node.ctx.loops[-1] is loop
+                and node.args[0].op == "elem"
+            ):
                 return True
         return False
 

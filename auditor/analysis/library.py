@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from auditor.analysis.graph import Container, Instance, Node, alternatives, container_all, walk
-from auditor.analysis.trace.tracer import Class, Tracer
+from auditor.analysis.trace.tracer import Tracer
 
 Args = list[Node]
 Kwargs = dict[str, Node]
@@ -140,7 +140,7 @@ def _fold(t: Tracer, fold: Callable[..., Any], args: Args, at: ast.AST) -> Node 
 
 def _pointers(node: Node) -> list[Node]:
     """The arrays behind pointer arithmetic in a kernel."""
-    found = []
+    found: list[Node] = []
     todo = [node]
     while todo and len(found) < 4:
         current = todo.pop()
@@ -184,7 +184,7 @@ def _call_back(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | Non
 def _getenv(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | None:
     if args and args[0].op == "const":
         default = args[1] if len(args) > 1 else kwargs.get("default") or t.const(None)
-        return t.host.env(t, args[0].data, default, at)
+        return t.host.env(args[0].data, default, at)
     return None
 
 
@@ -192,7 +192,7 @@ def _setdefault_env(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node 
     if len(args) == 2 and args[0].op == "const":
         if not t.host.has_env(args[0].data):
             t.host.set_env(args[0], args[1])
-        return t.host.env(t, args[0].data, args[1], at)
+        return t.host.env(args[0].data, args[1], at)
     return None
 
 
@@ -319,7 +319,7 @@ def _range(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | None:
 
 def _partial_import(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | None:
     if args and args[0].op == "const" and isinstance(args[0].data, str):
-        return t.host.import_module(t, args[0].data)
+        return t.host.import_module(args[0].data)
     return None
 
 
@@ -329,7 +329,7 @@ def _from_location(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node |
     for text in constant_text(location).split("\n") if location is not None else ():
         name = text.rpartition("/")[2]
         for spelling in (name, name[:-3]) if name.endswith(".py") else ():
-            module = t.host.import_module(t, spelling)
+            module = t.host.import_module(spelling)
             if module.op == "module":
                 return module
     return None
@@ -344,12 +344,12 @@ def _true(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | None:
 
 
 def _exec(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | None:
-    t.host.run_code(t, args, at)  # type: ignore[attr-defined]
+    t.host.run_code(args, at)
     return t.const(None)
 
 
 def _run_path(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | None:
-    t.host.run_code(t, args, at)  # type: ignore[attr-defined]
+    t.host.run_code(args, at)
     return t.node("unknown", (), "module", at)
 
 
@@ -447,8 +447,7 @@ def _array_method(
         if (
             name in ("scatter_add_", "index_add_", "scatter_reduce_")
             or "accumulate" in kwargs
-            or len(args) == 3
-            and name == "index_put_"
+            or (len(args) == 3 and name == "index_put_")
         ):
             how = "+="
         else:
@@ -611,11 +610,11 @@ def _add_argument(t: Tracer, parser: Node, args: Args, kwargs: Kwargs, at: ast.A
         dest.data if dest is not None and dest.op == "const" else long.lstrip("-").replace("-", "_")
     )
     action = kwargs.get("action")
-    action_name = action.data if action is not None and action.op == "const" else None
+    action_name = str(action.data) if action is not None and action.op == "const" else ""
     default = kwargs.get("default")
     if default is None:
         default = t.const({"store_true": False, "store_false": True}.get(action_name), (), at)
-    value = t.host.argument(t, long, default, at)  # type: ignore[attr-defined]
+    value = t.host.argument(long, default, at)
     kind = kwargs.get("type")
     if value is not default and kind is not None:
         value = t.call(kind, [value], {}, at)
@@ -668,6 +667,3 @@ def constant_text(start: Node, limit: int = 400) -> str:
         if node.op == "const" and isinstance(node.data, str) and len(node.data) < 400:
             texts.append(node.data)
     return "\n".join(texts)
-
-
-__all__ = ["Class", "call", "call_result", "constant_text", "method"]

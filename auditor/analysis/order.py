@@ -32,6 +32,8 @@ def orderings(program: Program) -> Iterator[Ordering]:
     """Each update that a headline score has learned from too early, once."""
     learning = program.learning
     for update in learning.updates:
+        if learning.is_training(update):
+            continue  # weights made from validation data in the first place are val-in-training's
         for scoring in learning.headline:
             found = _ordering(program, update, scoring)
             if found is not None:
@@ -47,7 +49,9 @@ def _ordering(program: Program, update: Update, scoring: Scoring) -> Ordering | 
     if not shared:
         if update.at.uid > scoring.at.uid or learning.reset_between(update, scoring):
             return None
-        second = any(_scored_first(program, update, s) for s in learning.scorings if s is not scoring)
+        second = any(
+            _scored_first(program, update, s) for s in learning.scorings if s is not scoring
+        )
         return Ordering(update, scoring, Order.SECOND_PASS if second else Order.WHOLE_PASS)
     for loop in shared:
         if once(loop, update.at) or learning.varies(scoring.target, loop):
@@ -102,7 +106,9 @@ def _is_first(branch: Branch, loop: Loop) -> bool:
 def _same_tokens(program: Program, update: Update, scoring: Scoring) -> bool:
     """Whether the update learned from what is scored next, as far as identity or position show."""
     tokens = program.tokens
-    fresh = [t for t in update.tokens if _made_before(program, t, update.at)]  # the rest is of an earlier turn
+    fresh = [
+        t for t in update.tokens if _made_before(program, t, update.at)
+    ]  # the rest is of an earlier turn
     if any(t.uid == scoring.target.uid for t in fresh):
         return True
     keys = {tokens.key(t) for t in fresh}
@@ -177,7 +183,11 @@ def early_fills(program: Program) -> Iterator[Fill]:
                 if any(program.tokens.is_val(t.node) for t in program.tables.counted(s))
             ]
             fill = _early(program, stores, read)
-            if fill is None or fill.store.at.line in done or program.scores.path_to_score(read.node) is None:
+            if (
+                fill is None
+                or fill.store.at.line in done
+                or program.scores.path_to_score(read.node) is None
+            ):
                 continue
             done.add(fill.store.at.line)
             yield fill
@@ -202,6 +212,10 @@ def depends_on_rank(program: Program, store: Store) -> bool:
     for node in program.flow.backward(tokens, keys=True, places=True, limit=3000):
         if node.op == "env" and node.data in ("RANK", "LOCAL_RANK"):
             return True
-        if node.op in ("call", "method") and isinstance(node.data, str) and node.data.endswith("get_rank"):
+        if (
+            node.op in ("call", "method")
+            and isinstance(node.data, str)
+            and node.data.endswith("get_rank")
+        ):
             return True
     return False

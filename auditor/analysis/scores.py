@@ -8,7 +8,9 @@ from auditor.analysis.flow import Flow, path_to
 from auditor.analysis.graph import VIEWS, Node, is_place
 from auditor.analysis.tokens import Tokens
 
-_LOSSES = frozenset(("cross_entropy", "nll_loss", "linear_cross_entropy", "fused_linear_cross_entropy"))
+_LOSSES = frozenset(
+    ("cross_entropy", "nll_loss", "linear_cross_entropy", "fused_linear_cross_entropy")
+)
 _ELEMENTWISE = frozenset(
     "exp neg negative log abs clamp clip minimum maximum float double reshape view to cpu numpy mul "
     "add sub div where nan_to_num log2 exp2 pow sqrt".split()
@@ -46,7 +48,11 @@ class Scores:
         name = last_name(node)
         if name in _LOSSES:
             args = node.positional
-            return node.keyword("target") or node.keyword("targets") or (args[1] if len(args) > 1 else None)
+            return (
+                node.keyword("target")
+                or node.keyword("targets")
+                or (args[1] if len(args) > 1 else None)
+            )
         if name in ("gather", "take_along_dim", "take_along_axis"):
             args = node.positional
             index = node.keyword("index") or node.keyword("indices")
@@ -104,9 +110,13 @@ class Scores:
         """uids of the values that are printed, logged, written or reduced over ranks."""
         return {a.uid for e in self.flow.tracer.events if e.kind == "output" for a in e.args}
 
-    def path_to_score(self, start: Node, blocked: frozenset[int] = frozenset()) -> list[Node] | None:
+    def path_to_score(
+        self, start: Node, blocked: frozenset[int] = frozenset()
+    ) -> list[Node] | None:
         """The chain of values from ``start`` as a probability through a log to an output, if any."""
-        before = self.flow.forward([start], lambda s, u: u.uid not in blocked and as_value(s, u), limit=6000)
+        before = self.flow.forward(
+            [start], lambda s, u: u.uid not in blocked and as_value(s, u), limit=6000
+        )
         logs = [self.flow.nodes[u] for u in before if self.flow.nodes[u].op in ("call", "method")]
         for log in sorted((n for n in logs if last_name(n) in _LOGS), key=lambda n: n.uid):
             after = self.reaches_output(log)
@@ -140,9 +150,23 @@ def as_value(source: Node, user: Node) -> bool:
         return False
     if user.op in ("call", "method"):
         name = last_name(user)
-        if name in ("where",) and user.positional and user.positional[0] is source and len(user.positional) == 3:
+        if (
+            name in ("where",)
+            and user.positional
+            and user.positional[0] is source
+            and len(user.positional) == 3
+        ):
             return False
-        if name in ("nonzero", "argmax", "argsort", "searchsorted", "flatnonzero", "range", "zeros", "isfinite"):
+        if name in (
+            "nonzero",
+            "argmax",
+            "argsort",
+            "searchsorted",
+            "flatnonzero",
+            "range",
+            "zeros",
+            "isfinite",
+        ):
             return False
     return True
 
@@ -159,7 +183,11 @@ def _elementwise(source: Node, user: Node) -> bool:
 
 def _same_elements(node: Node) -> bool:
     """Look behind casts and reshapes, but not behind slices."""
-    return node.op in ("phi", "proj", "elem") or (node.op == "method" and node.data in VIEWS) or node.op == "call"
+    return (
+        node.op in ("phi", "proj", "elem")
+        or (node.op == "method" and node.data in VIEWS)
+        or node.op == "call"
+    )
 
 
 def _renamed(source: Node, user: Node) -> bool:
@@ -170,5 +198,17 @@ def _renamed(source: Node, user: Node) -> bool:
     if user.op == "method":
         return user.data in VIEWS and user.args[0] is source
     if user.op == "call":
-        return last_name(user) in ("clip", "clamp", "where", "asarray", "array", "from_numpy", "int", "uint64", "int64", "as_tensor", "tensor")
+        return last_name(user) in (
+            "clip",
+            "clamp",
+            "where",
+            "asarray",
+            "array",
+            "from_numpy",
+            "int",
+            "uint64",
+            "int64",
+            "as_tensor",
+            "tensor",
+        )
     return False

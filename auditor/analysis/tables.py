@@ -59,7 +59,17 @@ class Tables:
         return found
 
     def _counts(self, store: Store) -> bool:
-        if store.root.op not in ("call", "method", "dict", "set", "object", "index", "attr", "unknown", "binop"):
+        if store.root.op not in (
+            "call",
+            "method",
+            "dict",
+            "set",
+            "object",
+            "index",
+            "attr",
+            "unknown",
+            "binop",
+        ):
             return False
         if store.key is not None:
             if self.tokens.of(store.key) and store.how in ("=", ".="):
@@ -84,7 +94,9 @@ class Tables:
         """``t[k] = t[k] + 1``: the stored value is made from what was there."""
         for node in self.flow.backward([store.value], memory=False, limit=60):
             if node.op in ("index", "call", "method", "phi") and node is not store.root:
-                if node.op == "index" and any(r is store.root for r in self.flow.roots(node.args[0])):
+                if node.op == "index" and any(
+                    r is store.root for r in self.flow.roots(node.args[0])
+                ):
                     return True
                 if node.op in ("call", "method") and last_name(node) in _COUNTS:
                     return True
@@ -102,14 +114,32 @@ class Tables:
             if self.tokens.of(node):
                 yield KeyToken(node, lossy, (*steps, node))
                 continue
-            if node.op in ("forward", "const", "ext", "loopvar", "compare", "bool", "function", "object", "slice"):
+            if node.op in (
+                "forward",
+                "const",
+                "ext",
+                "loopvar",
+                "compare",
+                "bool",
+                "function",
+                "object",
+                "slice",
+            ):
                 continue
             if not takes_content(node):
                 continue
-            if node.op in ("call", "method") and last_name(node) in _READERS | {"argmax", "topk", "argsort", "len", "multinomial"}:
+            if node.op in ("call", "method") and last_name(node) in _READERS | {
+                "argmax",
+                "topk",
+                "argsort",
+                "len",
+                "multinomial",
+            }:
                 continue
             deeper = lossy or (node.op == "binop" and node.data in _LOSSY_OPS)
-            deeper = deeper or (node.op in ("call", "method") and last_name(node).rstrip("_") in _LOSSY_CALLS)
+            deeper = deeper or (
+                node.op in ("call", "method") and last_name(node).rstrip("_") in _LOSSY_CALLS
+            )
             trail = (*steps, node) if len(steps) < 12 else steps
             sources = [node.args[0]] if node.op == "index" else list(_inputs(node))
             for source in sources:
@@ -117,7 +147,11 @@ class Tables:
                 if source.op not in ("const", "ext"):
                     for store in self.flow.contents(source, node):
                         how = store.how
-                        mixed = deeper or how.startswith(("^", "%", "&")) or how in ("bitwise_xor_", "remainder_")
+                        mixed = (
+                            deeper
+                            or how.startswith(("^", "%", "&"))
+                            or how in ("bitwise_xor_", "remainder_")
+                        )
                         todo.append((store.value, mixed, trail))
 
     def candidates(self, key: Node) -> Node | None:
@@ -166,13 +200,18 @@ class Tables:
 
     def is_table(self, base: Node) -> bool:
         """Whether ``base`` accumulates from tokens or comes out of a file (the shipped artifact)."""
-        return any(root.uid in self.counting or self._unpacked(root) for root in self.flow.roots(base))
+        return any(
+            root.uid in self.counting or self._unpacked(root) for root in self.flow.roots(base)
+        )
 
     def _unpacked(self, root: Node) -> bool:
         known = self._from_file.get(root.uid)
         if known is None:
             made_from = self.flow.backward([root], memory=False, limit=60)
-            known = any(n.op in ("call", "method") and last_name(n).rstrip("()") in _FILLED for n in made_from)
+            known = any(
+                n.op in ("call", "method") and last_name(n).rstrip("()") in _FILLED
+                for n in made_from
+            )
             self._from_file[root.uid] = known
         return known
 
@@ -197,6 +236,10 @@ def _read_of(node: Node) -> tuple[Node | None, Node | None]:
         args = node.positional
         if last_name(node) == "embedding" and node.op == "call" and len(args) >= 2:
             return args[1], args[0]
-        index = node.keyword("index") or node.keyword("indices") or (args[-1] if len(args) >= 2 else None)
+        index = (
+            node.keyword("index")
+            or node.keyword("indices")
+            or (args[-1] if len(args) >= 2 else None)
+        )
         return (args[0] if args else None), index
     return None, None

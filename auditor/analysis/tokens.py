@@ -27,7 +27,9 @@ _KEEPING_CALLS = PASS_CALLS | frozenset(
     "torch.index_select numpy.take torch.take torch.empty_like reversed enumerate zip "
     "torch.split torch.chunk numpy.split torch.unfold torch.as_strided".split()
 )
-_ALLOCATIONS = frozenset("torch.zeros torch.empty torch.full numpy.zeros numpy.empty torch.ones".split())
+_ALLOCATIONS = frozenset(
+    "torch.zeros torch.empty torch.full numpy.zeros numpy.empty torch.ones".split()
+)
 _PURE = frozenset("elem proj binop unop call method index slice attr".split())
 _KEEPING_METHODS = VIEWS | frozenset(
     "unfold index_select take split chunk roll clamp clip pad narrow masked_select gather numpy pop "
@@ -178,7 +180,11 @@ class Tokens:
         op = node.op
         if op == "const":
             value = node.data
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, (int, float))
+                or value != int(value)
+            ):
                 return None
             return Form({None: int(value)}) if value else Form()
         if op == "binop":
@@ -196,7 +202,11 @@ class Tokens:
             return Form({self.key(node): 1})
         if (op == "method" and node.data in VIEWS) or (op == "call" and node.data in PASS_CALLS):
             return self.form(node.args[0]) if node.args else None
-        if op == "call" and node.data in ("numpy.clip", "torch.clamp", "numpy.maximum", "torch.clip") and node.args:
+        if (
+            op == "call"
+            and node.data in ("numpy.clip", "torch.clamp", "numpy.maximum", "torch.clip")
+            and node.args
+        ):
             return self.form(node.args[0])
         if op == "method" and node.data in ("clamp", "clamp_min", "clip"):
             return self.form(node.args[0])
@@ -239,7 +249,11 @@ class Tokens:
         inner = self.form(base)
         if inner is not None and IOTA in inner:
             if key.op == "slice":
-                low = self.form(key.args[0]) if key.args[0].data is not None or key.args[0].op != "const" else Form()
+                low = (
+                    self.form(key.args[0])
+                    if key.args[0].data is not None or key.args[0].op != "const"
+                    else Form()
+                )
                 return None if low is None else inner + low
             return inner
         return Form({self.key(node): 1})
@@ -306,7 +320,11 @@ class Tokens:
             return self._first(args[1:])
         if last == "sliding_window_view" or last == "unfold":
             return self.position(args[0]) if args else None
-        if last in ("exp", "log", "neg", "stack", "pad") or name in _KEEPING_CALLS or node.op == "method":
+        if (
+            last in ("exp", "log", "neg", "stack", "pad")
+            or name in _KEEPING_CALLS
+            or node.op == "method"
+        ):
             return self.position(args[0]) if args else None
         return None
 
@@ -337,7 +355,9 @@ class Tokens:
 
     def upper(self, node: Node) -> Form | None:
         """The stream position behind the last element of a slice of the stream, if slices give it."""
-        if node.op == "method" and node.data in VIEWS or node.op == "call" and node.data in PASS_CALLS:
+        if (node.op == "method" and node.data in VIEWS) or (
+            node.op == "call" and node.data in PASS_CALLS
+        ):
             return self.upper(node.args[0]) if node.args else None
         if node.op != "index":
             return None
@@ -446,12 +466,18 @@ def stream_kinds(text: str) -> set[str]:
 def _is_matrix(node: Node) -> bool:
     """Whether a value has rows, as far as the call that shaped it shows."""
     for _ in range(12):
-        if node.op == "method" and node.data in ("reshape", "view", "expand") or node.data in _ALLOCATIONS:
+        if (
+            node.op == "method" and node.data in ("reshape", "view", "expand")
+        ) or node.data in _ALLOCATIONS:
             sizes = node.positional[1:] if node.op == "method" else node.positional
             if len(sizes) == 1 and sizes[0].op in ("tuple", "list"):
                 return len(sizes[0].data.items) > 1
             return len(sizes) > 1
-        if node.op in ("call", "method") and node.data in ("unsqueeze", "torch.stack", "numpy.stack"):
+        if node.op in ("call", "method") and node.data in (
+            "unsqueeze",
+            "torch.stack",
+            "numpy.stack",
+        ):
             return True
         if not node.args or not (
             (node.op == "method" and node.data in VIEWS)
@@ -466,7 +492,7 @@ def _is_matrix(node: Node) -> bool:
 def _where_holds(node: Node) -> bool:
     """The indices where a mask holds, or a part of them."""
     if node.op == "call":
-        return node.data.rpartition(".")[2] == "flatnonzero"
+        return bool(node.data.rpartition(".")[2] == "flatnonzero")
     if node.op == "proj" or (node.op == "index" and node.args[1].op == "const"):
         made = node.args[0]
         name = made.data.rpartition(".")[2] if made.op in ("call", "method") else ""
@@ -482,8 +508,17 @@ def _is_filter(key: Node) -> bool:
         return True
     if key.op == "proj" or (key.op == "index" and key.args[1].op == "const"):
         inner = key.args[0]
-        return inner.op == "call" and inner.data.rpartition(".")[2] in ("nonzero", "where", "flatnonzero")
-    if key.op == "call" and key.data.rpartition(".")[2] in ("nonzero", "flatnonzero", "isin", "isfinite"):
+        return inner.op == "call" and inner.data.rpartition(".")[2] in (
+            "nonzero",
+            "where",
+            "flatnonzero",
+        )
+    if key.op == "call" and key.data.rpartition(".")[2] in (
+        "nonzero",
+        "flatnonzero",
+        "isin",
+        "isfinite",
+    ):
         return True
     if key.op == "index":
         return _is_filter(key.args[0]) or _is_filter(key.args[1])
@@ -503,7 +538,9 @@ def keeps(source: Node, user: Node) -> bool:
     if op in ("proj", "elem", "tuple", "list", "dict", "set"):
         return True
     if op == "index":
-        return user.args[0] is source or user.args[0].uid != user.args[1].uid and _holds(user.args[0], source)
+        return user.args[0] is source or (
+            user.args[0].uid != user.args[1].uid and _holds(user.args[0], source)
+        )
     if op == "method":
         given = user.args[0] is not source and any(a is source for a in user.args[1:])
         return user.data in _KEEPING_METHODS and not given and _holds(user.args[0], source)
@@ -515,10 +552,25 @@ def keeps(source: Node, user: Node) -> bool:
         return user.data in ("T", "data", "mT")
     if op == "binop":  # unpacking and masking of raw shards, and moving a byte order
         other = user.args[1] if user.args[0] is source else user.args[0]
-        return other.op == "const" and user.data in ("&", "|", "+", "-") and isinstance(other.data, int)
+        return (
+            other.op == "const"
+            and user.data in ("&", "|", "+", "-")
+            and isinstance(other.data, int)
+        )
     return False
 
 
 def _holds(base: Node, source: Node) -> bool:
     """Edges from updates of ``base`` count as edges from ``base`` itself."""
-    return base is source or base.op in ("call", "method", "index", "phi", "proj", "elem", "list", "tuple", "attr", "dict")
+    return base is source or base.op in (
+        "call",
+        "method",
+        "index",
+        "phi",
+        "proj",
+        "elem",
+        "list",
+        "tuple",
+        "attr",
+        "dict",
+    )

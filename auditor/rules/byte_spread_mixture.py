@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from auditor.analysis.graph import Node, inputs
+from auditor.analysis.native import MissingParser
 from auditor.analysis.program import Program
 from auditor.analysis.scores import as_value, last_name
 from auditor.report.model import Finding, Level, Step
-from auditor.rules.base import Rule
+from auditor.rules.base import NotChecked, Rule
 from auditor.rules.steps import flow_steps
 
 _PULL = "https://github.com/openai/parameter-golf/pull/"
@@ -59,7 +60,11 @@ def _python(program: Program) -> Iterator[Finding]:
 def _native(program: Program) -> Iterator[Finding]:
     """The same in C: an array of scores divided by an array of lengths, and mixed there."""
     kernels = program.kernels
-    for kernel in kernels.sources:
+    try:
+        sources = kernels.sources
+    except MissingParser as missing:
+        raise NotChecked(str(missing)) from None
+    for kernel in sources:
         for spread in kernel.code.spreads():
             calls = kernels.calls(spread.function)
             if calls:

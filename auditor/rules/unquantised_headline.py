@@ -46,8 +46,14 @@ def _is_decided(program: Program, scoring: Scoring, load: Event) -> bool:
         return False
     later = program.flow.nodes[load.at.uid :]
     return scoring.at.uid > load.at.uid or not any(
-        n.op == "forward" and any(program.tokens.is_val(a) for a in n.args[1:]) for n in later
+        _inside_model(n) and any(program.tokens.is_val(a) for a in n.args) for n in later
     )
+
+
+def _inside_model(node: Node) -> bool:
+    call = node.ctx.call
+    owner = call.function.owner if call is not None else None
+    return owner is not None and owner.is_model
 
 
 def _restored(program: Program) -> list[Event]:

@@ -22,8 +22,8 @@ class Attributes(Containers):
         if op == "object":
             return self._object_attr(base, name, at)
         if op == "module":
-            value = base.data.names.get(name)
-            return value if value is not None else self.host.submodule(self, base.data, name, at)
+            value: Node | None = base.data.names.get(name)
+            return value if value is not None else self.host.submodule(base.data, name, at)
         if op == "class":
             value = base.data.lookup(name)
             if value is not None:
@@ -56,7 +56,7 @@ class Attributes(Containers):
 
     def _object_attr(self, base: Node, name: str, at: ast.AST) -> Node:
         instance: Instance = base.data
-        value = instance.attrs.get(name)
+        value: Node | None = instance.attrs.get(name)
         if value is None and instance.cls is not None:
             value = instance.cls.lookup(name)
             if value is not None and value.op == "function":

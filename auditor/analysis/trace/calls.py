@@ -49,7 +49,7 @@ class Calls(Attributes):
     def call(self, callee: Node, args: list[Node], kwargs: dict[str, Node], at: ast.AST) -> Node:
         op = callee.op
         if op == "ext":
-            return self.host.call_external(self, callee.data, args, kwargs, at)
+            return self.host.call_external(callee.data, args, kwargs, at)
         if op == "function":
             return self.call_function(callee.data, args, kwargs, at)
         if op == "bound":
@@ -82,13 +82,13 @@ class Calls(Attributes):
                     return self.call(inner, [*bound_args, *args], {**merged, **kwargs}, at)
                 return self.call(inner, args, kwargs, at)
         if op == "attr":
-            return self.host.call_method(self, callee.args[0], callee.data, args, kwargs, at)
+            return self.host.call_method(callee.args[0], callee.data, args, kwargs, at)
         if op == "index":  # kernel[grid](...)
             kernels = [k for k in alternatives(callee.args[0], 3) if k.op == "function"]
             if kernels:
                 return self.call(kernels[0], args, kwargs, at)
         if op == "call":
-            return self.host.call_result(self, callee, args, kwargs, at)
+            return self.host.call_result(callee, args, kwargs, at)
         return self.opaque("call", "<unknown>", [callee, *args], kwargs, at)
 
     def _call_bound(

@@ -166,7 +166,7 @@ class Containers(Core):
             except Exception:
                 pass
         elif op == "ext" and base.data in ("os.environ", "environ") and key.op == "const":
-            return self.host.env(self, key.data, None, at)
+            return self.host.env(key.data, None, at)
         elif op == "object":
             method = base.data.cls.lookup("__getitem__")
             if method is not None:

@@ -364,7 +364,7 @@ class Expressions(Calls):
                     kwargs.setdefault("**", value.data.summary)
         self.here = e
         if method is not None:
-            return self.host.call_method(self, callee, method, args, kwargs, e)
+            return self.host.call_method(callee, method, args, kwargs, e)
         return self.call(callee, args, kwargs, e)
 
     # -- targets -----------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from auditor.analysis.graph import Node
 from auditor.analysis.trace.objects import Module
 
 if TYPE_CHECKING:
-    from auditor.analysis.trace.core import Core
     from auditor.submission.model import SourceFile
 
 
@@ -20,40 +19,43 @@ class Host:
     def parse(self, source: SourceFile) -> ast.Module | None:
         raise NotImplementedError
 
-    def import_module(self, tracer: Core, name: str) -> Node:
+    def import_module(self, name: str) -> Node:
         raise NotImplementedError
 
-    def import_from(self, tracer: Core, base: str, name: str) -> Node:
+    def import_from(self, base: str, name: str) -> Node:
         raise NotImplementedError
 
-    def import_star(self, tracer: Core, base: str) -> None:
+    def import_star(self, base: str) -> None:
         raise NotImplementedError
 
-    def submodule(self, tracer: Core, module: Module, name: str, at: ast.AST) -> Node:
+    def submodule(self, module: Module, name: str, at: ast.AST) -> Node:
         raise NotImplementedError
 
-    def env(self, tracer: Core, name: Any, default: Node | None, at: ast.AST) -> Node:
+    def env(self, name: Any, default: Node | None, at: ast.AST) -> Node:
         raise NotImplementedError
 
     def has_env(self, name: str) -> bool | None:
         raise NotImplementedError
 
-    def ran_anyway(
-        self, tracer: Core, test: Node, taken: Sequence[ast.stmt], other: Sequence[ast.stmt]
-    ) -> bool:
+    def ran_anyway(self, test: Node, taken: Sequence[ast.stmt], other: Sequence[ast.stmt]) -> bool:
+        raise NotImplementedError
+
+    def argument(self, flag: str, default: Node, at: ast.AST) -> Node:
+        raise NotImplementedError
+
+    def run_code(self, args: list[Node], at: ast.AST) -> None:
         raise NotImplementedError
 
     def set_env(self, key: Node, value: Node) -> None:
         raise NotImplementedError
 
     def call_external(
-        self, tracer: Core, name: str, args: list[Node], kwargs: dict[str, Node], at: ast.AST
+        self, name: str, args: list[Node], kwargs: dict[str, Node], at: ast.AST
     ) -> Node:
         raise NotImplementedError
 
     def call_method(
         self,
-        tracer: Core,
         receiver: Node,
         name: str,
         args: list[Node],
@@ -63,6 +65,6 @@ class Host:
         raise NotImplementedError
 
     def call_result(
-        self, tracer: Core, callee: Node, args: list[Node], kwargs: dict[str, Node], at: ast.AST
+        self, callee: Node, args: list[Node], kwargs: dict[str, Node], at: ast.AST
     ) -> Node:
         raise NotImplementedError

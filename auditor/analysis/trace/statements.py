@@ -90,7 +90,7 @@ class Statements(Expressions):
             taken, other = (s.body, s.orelse) if truth else (s.orelse, s.body)
             if taken and isinstance(taken[-1], ast.Raise):
                 return self.block(other)  # the run reached its score, so no guard stopped it
-            if other and self.host.ran_anyway(self, test, taken, other):
+            if other and self.host.ran_anyway(test, taken, other):
                 return self.block(other)
             return self.block(taken)
         return self.fork(test, lambda: self.block(s.body), lambda: self.block(s.orelse))
@@ -216,20 +216,20 @@ class Statements(Expressions):
     def exec_Import(self, s: ast.Import) -> bool:
         for alias in s.names:
             if alias.asname:
-                self.bind(alias.asname, self.host.import_module(self, alias.name))
+                self.bind(alias.asname, self.host.import_module(alias.name))
             else:
-                self.host.import_module(self, alias.name)
+                self.host.import_module(alias.name)
                 top = alias.name.split(".")[0]
-                self.bind(top, self.host.import_module(self, top))
+                self.bind(top, self.host.import_module(top))
         return True
 
     def exec_ImportFrom(self, s: ast.ImportFrom) -> bool:
         base = "." * s.level + (s.module or "")
         for alias in s.names:
             if alias.name == "*":
-                self.host.import_star(self, base)
+                self.host.import_star(base)
                 continue
-            self.bind(alias.asname or alias.name, self.host.import_from(self, base, alias.name))
+            self.bind(alias.asname or alias.name, self.host.import_from(base, alias.name))
         return True
 
     def exec_Try(self, s: ast.Try) -> bool:
