@@ -48,6 +48,8 @@ class Gold:
         """Whether ``user`` finds ``source`` in a table, under a key made from tokens."""
         if user.op == "dict":
             return True
+        if user.op in ("proj", "elem") and source is not user.args[0]:
+            return _from_mapping(user.args[0])
         if user.op == "index" and user.data in ("get", "dict"):
             return user.args[0] is source and user.args[1].op != "const"
         return user.op == "method" and user.data == "get" and user.args[0] is source
@@ -304,6 +306,15 @@ class Gold:
             if summed and (output := self.scores.reaches_output(node)) is not None:
                 return output
         return None
+
+
+def _from_mapping(node: Node, depth: int = 6) -> bool:
+    """Whether a container was found in a mapping, under a key that varies."""
+    if node.op == "index" and node.data in ("get", "dict"):
+        return bool(node.args[1].op != "const")
+    if node.op not in ("phi", "proj", "elem") or not depth:
+        return False
+    return any(_from_mapping(a, depth - 1) for a in node.args if a.uid < node.uid)
 
 
 def _with_parts(node: Node) -> list[Node]:

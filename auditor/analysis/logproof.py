@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from auditor.submission.model import SourceFile
@@ -21,32 +22,22 @@ class LogProof:
 
     def __init__(self, logs: Sequence[SourceFile]) -> None:
         self.logs = ["\n" + log.text for log in logs]
-        self._printed: dict[int, dict[str, int]] = {}
+        self._modules: dict[int, _Printing] = {}
 
     def ran(self, tree: ast.Module, block: Iterable[ast.stmt]) -> bool:
         """Whether most logs hold a line that only ``block`` of ``tree`` prints."""
         if not self.logs:
             return False
-        everywhere = self._counted(tree)
-        here: dict[str, int] = {}
-        for statement in block:
-            for text in printed(statement):
-                here[text] = here.get(text, 0) + 1
+        module = self._modules.get(id(tree))
+        if module is None:
+            module = self._modules[id(tree)] = _Printing(tree)
         return any(
-            not self._printed_elsewhere(text, count, everywhere) and self._in_most_logs(text)
-            for text, count in here.items()
+            not self._printed_elsewhere(text, count, module.texts) and self._in_most_logs(text)
+            for text, count in module.of(block).items()
         )
 
-    def _counted(self, tree: ast.Module) -> dict[str, int]:
-        known = self._printed.get(id(tree))
-        if known is None:
-            known = self._printed[id(tree)] = {}
-            for text in printed(tree):
-                known[text] = known.get(text, 0) + 1
-        return known
-
     @staticmethod
-    def _printed_elsewhere(text: str, count: int, everywhere: dict[str, int]) -> bool:
+    def _printed_elsewhere(text: str, count: int, everywhere: Counter[str]) -> bool:
         for other, total in everywhere.items():
             if other == text:
                 if total > count:
@@ -58,6 +49,37 @@ class LogProof:
     def _in_most_logs(self, text: str) -> bool:
         hits = sum(f"\n{text}" in log for log in self.logs)
         return hits * 2 > len(self.logs) or (hits > 0 and hits * 2 == len(self.logs))
+
+
+class _Printing:
+    """What a module prints, and which of it belongs to one block alone."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.texts = Counter(printed(tree))
+        self.functions = {
+            node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
+        }
+        self.mentions = _mentions(tree)
+
+    def of(self, block: Iterable[ast.stmt]) -> Counter[str]:
+        """The texts of ``block`` and of the functions that nothing outside it uses."""
+        found: Counter[str] = Counter()
+        inside: Counter[str] = Counter()
+        todo: list[ast.AST] = list(block)
+        entered: set[str] = set()
+        while todo:
+            node = todo.pop()
+            found.update(printed(node))
+            inside.update(_mentions(node))
+            for name, function in self.functions.items():
+                if name not in entered and inside[name] and inside[name] == self.mentions[name]:
+                    entered.add(name)
+                    todo.append(function)
+        return found
+
+
+def _mentions(tree: ast.AST) -> Counter[str]:
+    return Counter(n.id for n in ast.walk(tree) if isinstance(n, ast.Name))
 
 
 def printed(tree: ast.AST) -> Iterable[str]:
