@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from auditor import rulesets
 from auditor.audit import audit
 from auditor.report.model import Level, SubmissionReport
-from auditor import rulesets
 from auditor.submission.load import load
 from auditor.submission.model import Submission
 
@@ -20,7 +20,9 @@ except ImportError:  # Python 3.10
     import tomli as tomllib
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "submissions"
-FOLDERS = sorted(p for kind in ("violating", "clean", "tricky") for p in (FIXTURES / kind).iterdir())
+FOLDERS = sorted(
+    p for kind in ("violating", "clean", "tricky") for p in (FIXTURES / kind).iterdir()
+)
 MARKER = re.compile(r"(?:#|//|<!--) ?expect: (?P<rules>.+?)(?: ?-->)?$")
 
 Place = tuple[str, str, int]  # rule, file, line
@@ -45,7 +47,7 @@ def expected(folder: Path) -> dict[Place, str]:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def report(folder: Path) -> SubmissionReport:
     (submission,) = [s for s in load([folder]) if isinstance(s, Submission) and not s.auxiliary]
     return audit(submission, rulesets.load())
@@ -54,7 +56,11 @@ def report(folder: Path) -> SubmissionReport:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda p: f"{p.parent.name}/{p.name}")
 def test_fixture(folder: Path) -> None:
     wanted = expected(folder)
-    got = {(f.rule, f.path, f.line): f.level.value for f in report(folder).findings if f.level is not Level.NOTE}
+    got = {
+        (f.rule, f.path, f.line): f.level.value
+        for f in report(folder).findings
+        if f.level is not Level.NOTE
+    }
     loud = {place: level for place, level in wanted.items() if level != Level.NOTE.value}
     assert got == loud
     assert (folder.parent.name == "violating") == bool(loud) or folder.parent.name == "tricky"

@@ -33,10 +33,14 @@ def ordering_finding(
     )
     path, line = site or (update.at.path, update.at.line)
     message = f"{verb}: {what}{SETTING_GAP if unknown else ''}"
-    return rule.finding(level, path, line, message, steps=steps, column=0 if site else update.at.column)
+    return rule.finding(
+        level, path, line, message, steps=steps, column=0 if site else update.at.column
+    )
 
 
-def fill_finding(program: Program, rule: Rule, fill: Fill, site: tuple[str, int] | None = None) -> Finding:
+def fill_finding(
+    program: Program, rule: Rule, fill: Fill, site: tuple[str, int] | None = None
+) -> Finding:
     """A finding for a table that is filled too early; suspect when ranks fill different parts."""
     partial = depends_on_rank(program, fill.store)
     level = Level.SUSPECT if partial else Level.VIOLATION

@@ -20,13 +20,15 @@ def check(program: Program) -> Iterable[Finding]:
             yield ordering_finding(program, RULE, found, what)
 
 
-
 RULE = Rule(
     slug="prequant-ttt",
     code="T4",
     title="fine-tuning on validation tokens before the headline evaluation",
     status="RULED",
-    sources=(_PULL + "1972", _PULL + "1902",),
+    sources=(
+        _PULL + "1972",
+        _PULL + "1902",
+    ),
     page="""\
 Fine-tuning on the validation tokens before the weights are quantised, or in any other way before the
 headline evaluation begins, puts the validation set into the evaluated weights.

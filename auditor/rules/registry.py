@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from auditor.rules import (
-    target_only_blend,
-    target_gated_expert,
     byte_spread_mixture,
     oracle_selection,
     prequant_ttt,
@@ -12,7 +10,9 @@ from auditor.rules import (
     rescored_epoch,
     selection_on_val,
     slot,
+    target_gated_expert,
     target_in_key,
+    target_only_blend,
     two_pass,
     unquantised_headline,
     update_before_score,

@@ -19,10 +19,11 @@ def check(program: Program) -> Iterable[Finding]:
             continue
         if found.order is Order.EPOCHS:
             yield ordering_finding(program, RULE, found, found.order.value)
-        elif found.order in (Order.WHOLE_PASS, Order.SECOND_PASS) and any(program.learning.repeated_loops(found.update)):
+        elif found.order in (Order.WHOLE_PASS, Order.SECOND_PASS) and any(
+            program.learning.repeated_loops(found.update)
+        ):
             what = "several epochs over the validation tokens come before the reported score"
             yield ordering_finding(program, RULE, found, what)
-
 
 
 RULE = Rule(
@@ -30,7 +31,11 @@ RULE = Rule(
     code="T2",
     title="several epochs over the validation tokens, the last or best one reported",
     status="RULED",
-    sources=(_PULL + "512", _PULL + "568", _PULL + "614",),
+    sources=(
+        _PULL + "512",
+        _PULL + "568",
+        _PULL + "614",
+    ),
     page="""\
 Running several epochs over the validation tokens and reporting the last (or best) one scores tokens
 that an earlier epoch learned from. Several epochs over a chunk that is already scored are legal: its

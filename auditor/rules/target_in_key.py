@@ -11,7 +11,7 @@ from auditor.analysis.tables import KeyToken, Read
 from auditor.analysis.tokens import Position
 from auditor.report.model import Finding, Level
 from auditor.rules.base import Rule
-from auditor.rules.steps import flow_steps, step
+from auditor.rules.steps import flow_steps
 
 _PULL = "https://github.com/openai/parameter-golf/pull/"
 
@@ -58,7 +58,9 @@ def _judge(program: Program, read: Read) -> Finding | None:
         else "appears to break: the newest token of the hashed key seems to be the realised token; "
         "its position could not be matched with the scored one"
     )
-    return RULE.finding(level, read.node.path, read.node.line, message, steps=steps, column=read.node.column)
+    return RULE.finding(
+        level, read.node.path, read.node.line, message, steps=steps, column=read.node.column
+    )
 
 
 def _unnormalised(program: Program, read: Read) -> Finding | None:
@@ -66,7 +68,9 @@ def _unnormalised(program: Program, read: Read) -> Finding | None:
     if program.tables.candidates(read.key) is None or _normalised(program, read.node):
         return None
     path = program.scores.path_to_score(read.node)
-    picked = [n for n in path or () if n.op in ("call", "method", "index") and _at_target(program, n)]
+    picked = [
+        n for n in path or () if n.op in ("call", "method", "index") and _at_target(program, n)
+    ]
     if path is None or not picked:
         return None
     steps = flow_steps(
@@ -90,7 +94,9 @@ def _normalised(program: Program, counts: Node) -> bool:
     """Whether a sum over what was read comes back as a divisor."""
     nodes = program.flow.nodes
     made = program.flow.forward([counts], limit=600)
-    if any(last_name(nodes[u]) in ("softmax", "log_softmax", "logsumexp", "normalize") for u in made):
+    if any(
+        last_name(nodes[u]) in ("softmax", "log_softmax", "logsumexp", "normalize") for u in made
+    ):
         return True
     sums = [nodes[u] for u in made if last_name(nodes[u]) in ("sum", "cumsum", "nansum")]
     divisors = program.flow.forward(sums, limit=600) if sums else {}
@@ -128,7 +134,11 @@ def _positions(program: Program, token: KeyToken, path: list[Node]) -> Iterator[
 
 def _newest(program: Program, tokens: list[KeyToken], read: Read) -> KeyToken | None:
     """The token that a second key lacks: c(context, token) beside c(context)."""
-    others = [r for r in program.tables.reads if r.node.ctx.call is read.node.ctx.call and r.key is not read.key]
+    others = [
+        r
+        for r in program.tables.reads
+        if r.node.ctx.call is read.node.ctx.call and r.key is not read.key
+    ]
     own = {t.node.uid: t for t in tokens}
     for other in others:
         shared = {t.node.uid for t in other.tokens}
@@ -142,7 +152,9 @@ def _divided(program: Program, numerator: Node, denominator: Node) -> bool:
     """Whether the two counts meet in one quotient."""
     over = program.flow.forward([denominator], limit=400)
     return any(
-        program.flow.nodes[uid].op == "binop" and program.flow.nodes[uid].data == "/" and uid in over
+        program.flow.nodes[uid].op == "binop"
+        and program.flow.nodes[uid].data == "/"
+        and uid in over
         for uid in program.flow.forward([numerator], limit=400)
     )
 

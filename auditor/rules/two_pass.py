@@ -23,13 +23,16 @@ def check(program: Program) -> Iterable[Finding]:
             yield fill_finding(program, RULE, fill, second_site(fill.store.at, fill.read.node))
 
 
-
 RULE = Rule(
     slug="two-pass",
     code="C4",
     title="a second pass rescores tokens with state built from the first",
     status="RULED",
-    sources=(_PULL + "846", _PULL + "853", _PULL + "991",),
+    sources=(
+        _PULL + "846",
+        _PULL + "853",
+        _PULL + "991",
+    ),
     page="""\
 The score of a token is taken once, left to right. A second pass that scores the same tokens with weights or
 tables built in the first has seen each token, and what follows it, before scoring it.

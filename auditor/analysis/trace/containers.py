@@ -187,12 +187,12 @@ class Containers(Core):
         box: Container = base.data
         if box.kind == "dict":
             if key.op == "const" and isinstance(key.data, CONST_TYPES) and key.data in box.keyed:
-                return box.keyed[key.data]
+                return self._carried(base, key, box.keyed[key.data])
             return self.node("index", (base, key), "dict", at)
         if key.op == "const" and isinstance(key.data, int):
             found = container_at(box, key.data)
             if len(found) == 1 and box.exact:
-                return found[0]
+                return self._carried(base, key, found[0])
         if key.op == "slice":
             if box.exact and all(a.op == "const" for a in key.args):
                 try:
@@ -205,6 +205,13 @@ class Containers(Core):
         if key.op == "const" and len(values := container_all(box)) == 1:
             return values[0]
         return self.node("elem", (base, key), None, at) if container_all(box) else None
+
+    def _carried(self, owner: Node, key: Node, value: Node) -> Node:
+        """An element as a loop finds it: a constant that iterations replace says little."""
+        older = len(owner.ctx.loops) < len(self.context.loops)
+        if owner.op != "tuple" and older and value.op == "const" and key.data in self.changing_keys:
+            return self.open_phi([value])
+        return value
 
     def store_index(self, base: Node, key: Node, value: Node, how: str, at: ast.AST) -> None:
         for box in alternatives(base, 6):

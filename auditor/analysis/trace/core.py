@@ -41,6 +41,7 @@ class Core:
         self.traced: set[int] = set()  # ids of the functions that were traced to their end
         self.changing_attributes: set[str] = set()
         self.changing_globals: set[str] = set()
+        self.changing_keys: set[object] = set()
         self.reached: set[tuple[str, int]] = set()  # (path, line) of every executed function
         self.here: ast.AST | None = None
         self._statements: dict[type, Callable[[Any], bool]] = {

@@ -53,14 +53,18 @@ def declared(function: ast.AST) -> tuple[frozenset[str], frozenset[str], bool]:
     return frozenset(global_names), frozenset(nonlocal_names), generator
 
 
-def changing_names(tree: ast.Module) -> tuple[frozenset[str], frozenset[str]]:
-    """(attributes, globals) whose value may change while loops run.
+def changing_names(
+    tree: ast.Module,
+) -> tuple[frozenset[str], frozenset[str], frozenset[object]]:
+    """(attributes, globals, constant keys) whose value may change while loops run.
 
-    An attribute counts when it is stored inside a loop, or by a method other than ``__init__`` on
-    its own object: its first value then says nothing about what later iterations see.
+    An attribute or key counts when it is stored inside a loop, or by a method other than
+    ``__init__`` on its own object: its first value then says nothing about what later iterations
+    see.
     """
     attributes: set[str] = set()
     global_names: set[str] = set()
+    keys: set[object] = set()
 
     def visit(node: ast.AST, changing: bool) -> None:
         todo: list[tuple[ast.AST, bool]] = [(node, changing)]
@@ -69,6 +73,10 @@ def changing_names(tree: ast.Module) -> tuple[frozenset[str], frozenset[str]]:
             if isinstance(current, ast.Attribute) and isinstance(current.ctx, ast.Store):
                 if inside:
                     attributes.add(current.attr)
+                continue
+            if isinstance(current, ast.Subscript) and isinstance(current.ctx, ast.Store):
+                if inside and isinstance(current.slice, ast.Constant):
+                    keys.add(current.slice.value)
                 continue
             if isinstance(current, ast.Global):
                 global_names.update(current.names)
@@ -86,4 +94,4 @@ def changing_names(tree: ast.Module) -> tuple[frozenset[str], frozenset[str]]:
             todo.extend((child, inside) for child in ast.iter_child_nodes(current))
 
     visit(tree, False)
-    return frozenset(attributes), frozenset(global_names)
+    return frozenset(attributes), frozenset(global_names), frozenset(keys)

@@ -21,9 +21,10 @@ class Tracer(Statements):
         tree = self.host.parse(module.source)
         if tree is None:
             return
-        attributes, global_names = scope.changing_names(tree)
+        attributes, global_names, keys = scope.changing_names(tree)
         self.changing_attributes |= attributes
         self.changing_globals |= global_names
+        self.changing_keys |= keys
         if names is not None:
             module.names = names
         saved = (self.module, self.frame, self.here)
