@@ -213,9 +213,13 @@ def _setattr(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | None:
 
 
 def _hasattr(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | None:
-    if len(args) == 2 and args[0].op == "object" and args[1].op == "const":
-        if t.has_attr(args[0], args[1].data):
-            return t.const(True, tuple(args), at)
+    if (
+        len(args) == 2
+        and args[0].op == "object"
+        and args[1].op == "const"
+        and t.has_attr(args[0], args[1].data)
+    ):
+        return t.const(True, tuple(args), at)
     return None
 
 
@@ -586,7 +590,7 @@ def _object_method(
     if name in ("add_argument_group", "add_mutually_exclusive_group"):
         return objects[0]
     if name == "set_defaults":
-        objects[0].data.attrs.update({k: v for k, v in kwargs.items()})
+        objects[0].data.attrs.update(dict(kwargs.items()))
         return t.const(None)
     if name in _SELF_METHODS:
         return receiver
@@ -650,11 +654,14 @@ def call_result(t: Tracer, callee: Node, args: Args, kwargs: Kwargs, at: ast.AST
         and not callee.args
     ):
         return args[0]
-    if name.startswith(
-        ("torch.compile", "numba.", "torch.no_grad", "torch.inference_mode", "functools.")
+    if (
+        name.startswith(
+            ("torch.compile", "numba.", "torch.no_grad", "torch.inference_mode", "functools.")
+        )
+        and args
+        and alternatives(args[0], 2)[0].op in ("function", "bound", "object")
     ):
-        if args and alternatives(args[0], 2)[0].op in ("function", "bound", "object"):
-            return args[0]
+        return args[0]
     return t.opaque("call", f"{name}()", [callee, *args], kwargs, at)
 
 

@@ -39,7 +39,8 @@ headline evaluation begins, puts the validation set into the evaluated weights.
 import glob, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = torch.from_numpy(np.fromfile(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0], dtype=np.uint16).astype(np.int64))
+shard = glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0]
+val = torch.from_numpy(np.fromfile(shard, dtype=np.uint16).astype(np.int64))
 
 class Net(torch.nn.Module):
     def __init__(self):
@@ -64,7 +65,8 @@ print("val_loss", total / val.numel())
 import glob, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = torch.from_numpy(np.fromfile(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0], dtype=np.uint16).astype(np.int64))
+shard = glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0]
+val = torch.from_numpy(np.fromfile(shard, dtype=np.uint16).astype(np.int64))
 
 class Net(torch.nn.Module):
     def __init__(self):

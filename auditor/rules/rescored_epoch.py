@@ -47,7 +47,8 @@ score was taken before.
 import glob, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = torch.from_numpy(np.fromfile(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0], dtype=np.uint16).astype(np.int64))
+shard = glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0]
+val = torch.from_numpy(np.fromfile(shard, dtype=np.uint16).astype(np.int64))
 
 class Net(torch.nn.Module):
     def __init__(self):
@@ -73,7 +74,8 @@ print("val_loss", total / val.numel())
 import glob, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = torch.from_numpy(np.fromfile(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0], dtype=np.uint16).astype(np.int64))
+shard = glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0]
+val = torch.from_numpy(np.fromfile(shard, dtype=np.uint16).astype(np.int64))
 
 class Net(torch.nn.Module):
     def __init__(self):

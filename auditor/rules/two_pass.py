@@ -43,7 +43,8 @@ tables built in the first has seen each token, and what follows it, before scori
 import glob, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = torch.from_numpy(np.fromfile(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0], dtype=np.uint16).astype(np.int64))
+shard = glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0]
+val = torch.from_numpy(np.fromfile(shard, dtype=np.uint16).astype(np.int64))
 
 class Net(torch.nn.Module):
     def __init__(self):
@@ -73,7 +74,8 @@ print("val_loss", second / val.numel())
 import glob, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = torch.from_numpy(np.fromfile(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0], dtype=np.uint16).astype(np.int64))
+shard = glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0]
+val = torch.from_numpy(np.fromfile(shard, dtype=np.uint16).astype(np.int64))
 
 class Net(torch.nn.Module):
     def __init__(self):

@@ -42,7 +42,8 @@ chunk first and then training on it, for any number of epochs, is legal.
 import glob, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = torch.from_numpy(np.fromfile(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0], dtype=np.uint16).astype(np.int64))
+shard = glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0]
+val = torch.from_numpy(np.fromfile(shard, dtype=np.uint16).astype(np.int64))
 
 class Net(torch.nn.Module):
     def __init__(self):
@@ -67,7 +68,8 @@ print("val_loss", total / val.numel())
 import glob, os
 import numpy as np, torch, torch.nn.functional as F
 
-val = torch.from_numpy(np.fromfile(glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0], dtype=np.uint16).astype(np.int64))
+shard = glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0]
+val = torch.from_numpy(np.fromfile(shard, dtype=np.uint16).astype(np.int64))
 
 class Net(torch.nn.Module):
     def __init__(self):
