@@ -11,7 +11,8 @@ _SHAPE_ONLY = frozenset(
     "device dtype shape ndim size numel dim nelement element_size is_cuda stride __len__ len "
     "torch.zeros_like torch.empty_like torch.ones_like torch.full_like torch.randn_like "
     "torch.rand_like numpy.zeros_like numpy.empty_like numpy.ones_like numpy.full_like new_zeros "
-    "new_empty new_full new_ones torch.numel numpy.shape numpy.size get_device".split()
+    "new_empty new_full new_ones torch.numel numpy.shape numpy.size get_device isinstance issubclass "
+    "hasattr callable torch.is_tensor is_floating_point training requires_grad".split()
 )
 """Attributes, methods and calls that take form, not content, from what they are asked of."""
 

@@ -20,6 +20,7 @@ _ORDERINGS = frozenset(("<", "<=", ">", ">="))
 _LOGS = frozenset("log log2 log1p logaddexp log10 logsumexp log_ logaddexp2".split())
 _NO_SCORE = frozenset("forward function class object module bound event compare bool slice".split())
 _ALLOCATIONS = frozenset("call method set object attr".split())
+_GRADIENTS = frozenset(("torch.autograd.grad", "torch.func.grad"))
 _BOXES = frozenset(("list", "tuple", "dict", "set"))
 _SUMS = frozenset("sum mean nansum nanmean fsum".split())
 
@@ -96,8 +97,7 @@ class Gold:
 
     @cached_property
     def _gathered(self) -> list[Node]:
-        found = self.scores.val_losses
-        return [n for n, t in found if t.uid in self._stream and n.data not in ("get", "dict")]
+        return [n for n, t in self.scores.val_losses if t.uid in self._stream]
 
     @cached_property
     def counts(self) -> list[Node]:
@@ -116,7 +116,7 @@ class Gold:
 
     @cached_property
     def scores_of_models(self) -> frozenset[int]:
-        return frozenset(n.uid for n, _ in self.scores.losses if n.data not in ("get", "dict"))
+        return frozenset(n.uid for n, _ in self.scores.losses)
 
     def _names_token(self, key: Node) -> bool:
         parts = key.data.items if key.op == "tuple" else [key]
@@ -174,7 +174,7 @@ class Gold:
         """Whether a score's value goes on into ``user``."""
         if user.op == "forward":
             return user.args[0] is source
-        if user.op in _NO_SCORE or not as_value(source, user):
+        if user.op in _NO_SCORE or user.data in _GRADIENTS or not as_value(source, user):
             return False
         return not self._looked_up(source, user)
 
@@ -345,7 +345,7 @@ def _tests(node: Node) -> list[Node]:
 
 
 def _arguments(node: Node) -> Iterable[Node]:
-    if node.op in ("proj", "elem", "phi", "list", "tuple"):
+    if node.op in ("proj", "elem", "phi", "list", "tuple", "index"):
         return inputs(node)
     return node.args  # type: ignore[no-any-return]
 

@@ -312,7 +312,40 @@ def inputs(node: Node) -> Iterable[Node]:
     if node.op in ("proj", "elem"):
         inner = _inside(node)
         return [*inner, *node.args[1:]] if inner else node.args
+    if node.op == "index":
+        rows = _stacked(*node.args)
+        return [*rows, node.args[1]] if rows else node.args
     return node.args  # type: ignore[no-any-return]
+
+
+def _stacked(base: Node, key: Node) -> list[Node]:
+    """What ``stack(rows, dim=-1)[..., k]`` and ``stack(rows)[k]`` pick: row k of a known list."""
+    keys = key.data.items if key.op == "tuple" else [key]
+    if not keys or keys[-1].op != "const" or type(keys[-1].data) is not int:
+        return []
+    if any(k.op != "slice" and k.data is not Ellipsis for k in keys[:-1]):
+        return []
+    found: list[Node] = []
+    for stack in alternatives(base, 4):
+        if stack.op == "const":
+            continue  # None, which can't be indexed
+        rows = stack.positional[0] if stack.op == "call" and stack.positional else stack
+        last_axis = _axis(stack) == -1
+        if (
+            stack.data not in ("torch.stack", "numpy.stack")
+            or rows.op not in ("list", "tuple")
+            or not rows.data.exact
+            or last_axis != (len(keys) > 1)
+            or not -len(rows.data.items) <= keys[-1].data < len(rows.data.items)
+        ):
+            return []
+        found.append(rows.data.items[keys[-1].data])
+    return found
+
+
+def _axis(stack: Node) -> object:
+    axis = stack.keyword("dim") or stack.keyword("axis")
+    return axis.data if axis is not None and axis.op == "const" else None
 
 
 def is_place(node: Node, user: Node) -> bool:

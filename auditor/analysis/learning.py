@@ -112,13 +112,13 @@ class Learning:
             self.sees(s, update) and not self.reset_between(update, s) for s in self.headline
         ):
             return False
-        models = self._behind(update.loss)
+        models = self._behind(update.loss, copies=True)
         learned = {u.at.uid for u in self.updates}
         for event in self.flow.tracer.events:
             if (
                 event.kind == "backward"
                 and event.at.uid not in learned
-                and self._behind(event.args[0]) & models
+                and self._behind(event.args[0], copies=True) & models
             ):
                 return False
             if event.kind == "load_state" and event.at.uid < update.at.uid:
@@ -243,14 +243,24 @@ class Learning:
                 found.append(Scoring(node, target, output, self._behind(node)))
         return sorted(found, key=lambda s: s.at.uid)
 
-    def _behind(self, score: Node) -> frozenset[int]:
+    def _behind(self, score: Node, *, copies: bool = False) -> frozenset[int]:
+        """What a score is computed with; ``copies``: and what that was copied from."""
         state: set[int] = set()
-        for node in self.flow.backward([score], lambda n: not self.tokens.of(n), limit=8000):
+        through = self._no_tokens if copies else self._no_copies
+        for node in self.flow.backward([score], through, limit=8000):
             if node.op == "forward":
                 state |= self.members(node.data)
             elif node.op in ("call", "method"):
                 state.add(node.uid)
         return frozenset(state)
+
+    def _no_tokens(self, node: Node) -> bool:
+        return not self.tokens.of(node)
+
+    def _no_copies(self, node: Node) -> bool:
+        """Weights may have learned after a module was copied: when is for the copy itself to say."""
+        copied = node.data == "copy.deepcopy" and node.uid in self._owned
+        return not copied and not self.tokens.of(node)
 
     @cached_property
     def headline(self) -> list[Scoring]:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import ast
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 
+from auditor.analysis.trace.scope import children
 from auditor.submission.model import SourceFile
 
 MIN_LENGTH = 10
 _CONTENT = re.compile(r"[A-Za-z]{3}.*[A-Za-z_:]", re.DOTALL)
+
+
+Spot = tuple[int, int]  # line, column
 
 
 class LogProof:
@@ -24,71 +27,78 @@ class LogProof:
         self.logs = ["\n" + log.text for log in logs]
         self._modules: dict[int, _Printing] = {}
 
-    def ran(self, tree: ast.Module, block: Iterable[ast.stmt]) -> bool:
+    def ran(self, tree: ast.Module, block: Sequence[ast.stmt]) -> bool:
         """Whether most logs hold a line that only ``block`` of ``tree`` prints."""
-        if not self.logs:
+        if not self.logs or not block:
             return False
         module = self._modules.get(id(tree))
         if module is None:
-            module = self._modules[id(tree)] = _Printing(tree)
-        return any(
-            not self._printed_elsewhere(text, count, module.texts) and self._in_most_logs(text)
-            for text, count in module.of(block).items()
-        )
-
-    @staticmethod
-    def _printed_elsewhere(text: str, count: int, everywhere: Counter[str]) -> bool:
-        for other, total in everywhere.items():
-            if other == text:
-                if total > count:
-                    return True
-            elif other.startswith(text) or (text.startswith(other) and len(other) >= MIN_LENGTH):
-                return True
-        return False
+            module = self._modules[id(tree)] = _Printing(tree, self._in_most_logs)
+        return module.proves(block)
 
     def _in_most_logs(self, text: str) -> bool:
         hits = sum(f"\n{text}" in log for log in self.logs)
-        return hits * 2 > len(self.logs) or (hits > 0 and hits * 2 == len(self.logs))
+        return hits * 2 >= len(self.logs)
 
 
 class _Printing:
-    """What a module prints, and which of it belongs to one block alone."""
+    """Where a module prints what the logs hold, and where it uses its functions."""
 
-    def __init__(self, tree: ast.Module) -> None:
-        self.texts = Counter(printed(tree))
-        self.functions = {
-            node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
-        }
-        self.mentions = _mentions(tree)
-
-    def of(self, block: Iterable[ast.stmt]) -> Counter[str]:
-        """The texts of ``block`` and of the functions that nothing outside it uses."""
-        found: Counter[str] = Counter()
-        inside: Counter[str] = Counter()
-        todo: list[ast.AST] = list(block)
-        entered: set[str] = set()
+    def __init__(self, tree: ast.Module, logged: Callable[[str], bool]) -> None:
+        self.printed: dict[str, list[Spot]] = {}
+        self.functions: dict[str, ast.FunctionDef] = {}
+        self.mentions: dict[str, list[Spot]] = {}
+        todo: list[ast.AST] = [tree]
         while todo:
             node = todo.pop()
-            found.update(printed(node))
-            inside.update(_mentions(node))
+            if isinstance(node, ast.FunctionDef):
+                self.functions[node.name] = node
+            elif isinstance(node, ast.Name):
+                self.mentions.setdefault(node.id, []).append((node.lineno, node.col_offset))
+            elif isinstance(node, ast.Call) and node.args:
+                self._add(node)
+            todo.extend(children(node))
+        self.proofs = [
+            spots for text, spots in self.printed.items() if self._unlike(text) and logged(text)
+        ]
+
+    def _add(self, call: ast.Call) -> None:
+        text = beginning(call.args[0])
+        if text is not None and len(text) >= MIN_LENGTH and _CONTENT.search(text):
+            self.printed.setdefault(text, []).append((call.lineno, call.col_offset))
+
+    def _unlike(self, text: str) -> bool:
+        """Whether a logged line that begins with ``text`` can't be another print's."""
+        return not any(
+            other != text and (other.startswith(text) or text.startswith(other))
+            for other in self.printed
+        )
+
+    def proves(self, block: Sequence[ast.stmt]) -> bool:
+        """Whether a logged text is printed by ``block``, and functions used by it alone, only."""
+        if not self.proofs:
+            return False
+        regions = [_region(block[0], block[-1])]
+        entered: set[str] = set()
+        grown = True
+        while grown:
+            grown = False
             for name, function in self.functions.items():
-                if name not in entered and inside[name] and inside[name] == self.mentions[name]:
+                spots = self.mentions.get(name)
+                if name not in entered and spots and all(_within(s, regions) for s in spots):
                     entered.add(name)
-                    todo.append(function)
-        return found
+                    regions.append(_region(function, function))
+                    grown = True
+        return any(all(_within(spot, regions) for spot in spots) for spots in self.proofs)
 
 
-def _mentions(tree: ast.AST) -> Counter[str]:
-    return Counter(n.id for n in ast.walk(tree) if isinstance(n, ast.Name))
+def _region(first: ast.stmt, last: ast.stmt) -> tuple[Spot, Spot]:
+    end = (last.end_lineno or last.lineno, last.end_col_offset or 0)
+    return (first.lineno, first.col_offset), end
 
 
-def printed(tree: ast.AST) -> Iterable[str]:
-    """The constant beginnings of the texts that calls under ``tree`` are given."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and node.args:
-            text = beginning(node.args[0])
-            if text is not None and len(text) >= MIN_LENGTH and _CONTENT.search(text):
-                yield text
+def _within(spot: Spot, regions: list[tuple[Spot, Spot]]) -> bool:
+    return any(start <= spot < end for start, end in regions)
 
 
 def beginning(argument: ast.expr) -> str | None:

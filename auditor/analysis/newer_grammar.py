@@ -9,6 +9,7 @@ type parameters and ``type`` statements (3.12) and ``except A, B`` (3.14) become
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from typing import cast
@@ -22,6 +23,9 @@ _CHILD = (
     "import sys; sys.path[:] = {path!r}; from auditor.analysis import newer_grammar as n; n.main()"
 )
 _NOT_PYTHON = 3
+_GLUED = re.compile(
+    r"(?:(?<![\w.])(?:\d+\.?\d*|\.\d+)|[)\]}])(?=(?:and|else|for|if|in|is|not|or)\b)"
+)
 
 
 class NotPython(Exception):
@@ -56,10 +60,15 @@ def main() -> None:
     """The child process: text on standard input, rewritten text on standard output."""
     text = sys.stdin.buffer.read().decode("utf-8")
     try:
-        module = cst.parse_module(text)
+        module = cst.parse_module(_spaced(text))
     except (cst.ParserSyntaxError, cst.CSTValidationError):
         sys.exit(_NOT_PYTHON)
     sys.stdout.buffer.write(module.visit(_Rewriter()).code.encode("utf-8"))
+
+
+def _spaced(text: str) -> str:
+    """With a blank before keywords that are glued to a number or bracket, as libcst wants it."""
+    return _GLUED.sub(r"\g<0> ", text)
 
 
 def restore(tree: ast.Module) -> ast.Module:

@@ -48,10 +48,11 @@ class Scores:
         name = last_name(node)
         if name in _LOSSES:
             args = node.positional
+            place = 2 if "linear" in name else 1  # those take the weight matrix, too
             return (
                 node.keyword("target")
                 or node.keyword("targets")
-                or (args[1] if len(args) > 1 else None)
+                or (args[place] if len(args) > place else None)
             )
         if name in ("gather", "take_along_dim", "take_along_axis"):
             args = node.positional
@@ -66,8 +67,8 @@ class Scores:
     def _picked(self, node: Node) -> Node | None:
         """``log_probs[rows, tokens]``: a score picked by advanced indexing."""
         base, key = node.args
-        if key.op not in ("tuple", "list") or self.tokens.of(base):
-            return None
+        if key.op not in ("tuple", "list") or self.tokens.of(base) or node.data in ("get", "dict"):
+            return None  # a tuple names a place in an array, but is one key of a mapping
         picked = [k for k in key.data.items if k.op != "slice" and self.tokens.of(k)]
         return picked[-1] if picked else None
 
@@ -139,6 +140,10 @@ class Scores:
         for uid in reached:
             if uid in self.outputs:
                 return path_to(reached, self.flow.nodes[uid], self.flow.nodes)
+        for uid in reached:  # a buffer that holds it is printed as a whole
+            for store in self.flow.stored.get(uid, ()):
+                if store.root.uid in self.outputs:
+                    return [*path_to(reached, self.flow.nodes[uid], self.flow.nodes), store.root]
         return []
 
 

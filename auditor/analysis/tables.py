@@ -18,6 +18,7 @@ _LOSSY_CALLS = frozenset(
 )
 _READERS = frozenset("gather index_select take take_along_dim take_along_axis embedding".split())
 _COUNTS = frozenset("bincount unique histogram histc Counter add_at".split())
+_HISTOGRAMS = frozenset("bincount histogram histc Counter".split())
 _FILLED = frozenset("load load_file frombuffer read open fromfile loads unpack decompress".split())
 
 
@@ -199,7 +200,7 @@ class Tables:
         )
 
     def is_table(self, base: Node) -> bool:
-        """Whether ``base`` accumulates from tokens or comes out of a file (the shipped artifact)."""
+        """Whether ``base`` counts tokens or comes out of a file (the shipped artifact)."""
         return any(
             root.uid in self.counting or self._unpacked(root) for root in self.flow.roots(base)
         )
@@ -209,11 +210,18 @@ class Tables:
         if known is None:
             made_from = self.flow.backward([root], memory=False, limit=60)
             known = any(
-                n.op in ("call", "method") and last_name(n).rstrip("()") in _FILLED
+                n.op in ("call", "method")
+                and (last_name(n).rstrip("()") in _FILLED or self._histogram(n))
                 for n in made_from
             )
             self._from_file[root.uid] = known
         return known
+
+    def _histogram(self, node: Node) -> bool:
+        """Counts of all keys at once."""
+        return last_name(node) in _HISTOGRAMS and any(
+            True for arg in node.args for _ in self.key_tokens(arg)
+        )
 
 
 def _inputs(node: Node) -> list[Node]:

@@ -112,6 +112,9 @@ class Tokens:
         for kind, starts in self._reads().items():
             for uid in self.flow.forward(starts, keeps):
                 kinds.setdefault(uid, set()).add(kind)
+                for store in self.flow.stored.get(uid, ()):  # buffers that were filled with them
+                    if store.root.op in ("call", "method"):
+                        kinds.setdefault(store.root.uid, set()).add(kind)
         return {uid: frozenset(names) for uid, names in kinds.items()}
 
     def val_reads(self) -> list[Node]:
@@ -420,6 +423,8 @@ class Tokens:
             if not inner:
                 return position
             key = inner[-1]
+        if _counts_from_end(key):
+            return self._from_end(position, base, key)
         if key.op == "slice":
             low = self._low(key)
             return None if low is None else position.shifted(low)
@@ -429,6 +434,15 @@ class Tokens:
         start = Form(position.form)
         start.pop(IOTA, None)
         return Position(position.source, start + form)
+
+    def _from_end(self, position: Position, base: Node, key: Node) -> Position | None:
+        """``base[-k]`` and ``base[-k:]``, where it is known at which position the base ends."""
+        end = self.upper(base)
+        if end is None:
+            return None
+        single = key.op == "const"
+        start = end + Form({None: (key if single else key.args[0]).data})
+        return Position(position.source, start if single else start + Form({IOTA: 1}))
 
     def _by_position(self, base: Node, key: Node) -> Position | None:
         """A per-vocabulary value picked at a token: it belongs to that token's position."""
@@ -487,6 +501,12 @@ def _is_matrix(node: Node) -> bool:
             return False
         node = node.args[0]
     return False
+
+
+def _counts_from_end(key: Node) -> bool:
+    """Whether an index, or the beginning of a slice, is a negative constant."""
+    first = key.args[0] if key.op == "slice" else key
+    return first.op == "const" and isinstance(first.data, int) and first.data < 0
 
 
 def _where_holds(node: Node) -> bool:

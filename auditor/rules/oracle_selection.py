@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from auditor.analysis.graph import Node, alternatives
+from auditor.analysis.graph import VIEWS, Node, alternatives
 from auditor.analysis.program import Program
 from auditor.analysis.scores import last_name
 from auditor.report.model import Finding, Level
@@ -14,6 +14,9 @@ from auditor.rules.steps import flow_steps
 _PULL = "https://github.com/openai/parameter-golf/pull/"
 _EXTREMES = frozenset("min max minimum maximum fmin fmax amin amax".split())
 _REDUCTIONS = frozenset("min max amin amax nanmin nanmax".split())
+_STATISTICS = frozenset(
+    "quantile nanquantile percentile median nanmedian kthvalue mean nanmean std var".split()
+)
 _PILES = frozenset("stack cat concatenate vstack hstack array tensor".split())
 
 
@@ -52,9 +55,18 @@ def _extremes(program: Program) -> Iterator[tuple[Node, Node]]:
             continue
         scores = [a for a in node.positional if program.gold.is_value(a)]
         pairwise = len(scores) > 1 and len(scores) == len(node.positional)
+        pairwise = pairwise and not any(_is_statistic(s) for s in scores)
         over_experts = last_name(node) in _REDUCTIONS and scores and _piled(program, scores[0])
         if (pairwise or over_experts) and not _is_log_sum(program, node, scores):
             yield node, node
+
+
+def _is_statistic(node: Node) -> bool:
+    """A figure of many positions, by which their scores are clipped: no score of one token."""
+    if node.op in ("call", "method") and last_name(node) in _STATISTICS:
+        return True
+    views = node.op in ("attr", "proj") or (node.op == "method" and node.data in VIEWS)
+    return views and bool(node.args) and _is_statistic(node.args[0])
 
 
 def _piled(program: Program, node: Node) -> bool:

@@ -91,8 +91,21 @@ def _expert(program: Program, node: Node, options: list[Node]) -> bool:
     """Whether the test chooses between scores or hints; a mask that only drops a score does not."""
     if len(options) < 2 or all(o.op == "const" and isinstance(o.data, int) for o in options):
         return False  # a byte more or less is a length, no weight
+    if any(_keeps_divisible(program, node, option) for option in options):
+        return False
     constant = any(o.op == "const" for o in options)
     return not (constant and program.gold.is_value(node))
+
+
+def _keeps_divisible(program: Program, choice: Node, option: Node) -> bool:
+    """``where(x > 0, y / x, 0)``: the test is there for the division alone."""
+    test = choice.args[0] if choice.op == "call" else choice.data
+    if option.op != "binop" or option.data != "/" or test.op != "compare":
+        return False
+    divisor = option.args[1]
+    if last_name(divisor) in ("clamp", "clamp_min", "clip", "maximum", "max") and divisor.args:
+        divisor = divisor.args[0]
+    return program.tokens.key(divisor) == program.tokens.key(test.args[0])
 
 
 def _stored(program: Program) -> Iterator[tuple[Node, Node, Node]]:

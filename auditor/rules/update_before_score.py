@@ -15,10 +15,7 @@ _PULL = "https://github.com/openai/parameter-golf/pull/"
 
 def check(program: Program) -> Iterable[Finding]:
     for found in orderings(program):
-        if (
-            found.order in (Order.WHOLE_PASS, Order.SAME_STEP, Order.AHEAD)
-            and not found.update.free_standing
-        ):
+        if found.order is not Order.SECOND_PASS and not found.update.free_standing:
             yield ordering_finding(program, RULE, found, f"{found.order.value}")
     for fill in early_fills(program):
         if fill.order is not Order.SECOND_PASS:

@@ -63,13 +63,32 @@ def record_folder(path: str) -> str | None:
 def clone_delta(repository: GitRepository, head: str, base: str | None) -> Delta:
     """What ``head`` changes against its merge base with ``base`` or the default branch."""
     start = merge_base(repository, head, base)
-    changed = repository.changes(start, head) if start else ()
-    before = repository.entries(start) if start else {}
     if start is None:
-        paths = frozenset(repository.entries(head))
-    else:
-        paths = frozenset(c.path for c in changed if c.status != "D" and c.mode.startswith("100"))
-    return Delta(paths, frozenset(before), frozenset(entry.oid for entry in before.values()))
+        return Delta(frozenset(repository.entries(head)), frozenset(), frozenset())
+    before = repository.entries(start)
+    carried = _carried(repository, head, start, base)
+    paths = frozenset(
+        c.path
+        for c in repository.changes(start, head)
+        if c.status != "D" and c.mode.startswith("100") and carried.get(c.path) != c.oid
+    )
+    oids = frozenset((*(entry.oid for entry in before.values()), *carried.values()))
+    return Delta(paths, frozenset((*before, *carried)), oids)
+
+
+def _carried(
+    repository: GitRepository, head: str, start: str, base: str | None
+) -> dict[str, str]:
+    """What the branch had gained since ``start`` by the time of ``head``: path -> object.
+
+    A pull request may bring such files along without a common commit, when newer work of the branch
+    was rebased or copied into it. What came to the branch later may be the pull request itself.
+    """
+    branch = _branch(repository, head, base)
+    then = branch and repository.last_before(branch, head)
+    if not then or then == start:
+        return {}
+    return {c.path: c.oid for c in repository.changes(start, then) if c.status != "D"}
 
 
 def merge_base(repository: GitRepository, head: str, base: str | None) -> str | None:
@@ -120,13 +139,16 @@ def checkout_delta(
     if start is None:
         return None
     before = repository.entries(start)
+    carried = _carried(repository, head, start, base) if head else {}
     changed = set()
     for path, size in tree.sizes.items():
         entry = before.get(path)
         same_size = entry is not None and entry.size == size
         if entry is None or not same_size or (path.endswith(_CODE) and tree.oid(path) != entry.oid):
-            changed.add(path)
-    return Delta(frozenset(changed), frozenset(before), frozenset(e.oid for e in before.values()))
+            if path not in carried or carried[path] != tree.oid(path):
+                changed.add(path)
+    oids = frozenset((*(e.oid for e in before.values()), *carried.values()))
+    return Delta(frozenset(changed), frozenset((*before, *carried)), oids)
 
 
 def groups(tree: FileTree, delta: Delta | None) -> list[Group]:

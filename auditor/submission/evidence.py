@@ -15,12 +15,13 @@ from auditor.submission.tree import FileTree, Unreadable
 
 MAX_LOG = 2 * 1024 * 1024  # characters kept of one log: its head and its tail
 MAX_README = 1024 * 1024  # bytes
-MAX_LAUNCHER = 16 * 1024  # bytes; a longer script does work of its own
+MAX_LAUNCHER = 24 * 1024  # bytes; a longer script does work of its own
 _MAX_FILES = 60  # of each kind
 _README = re.compile(r"(?i)readme[^/]*\.(?:md|rst|txt)$|readme$")
 _LOG = re.compile(
     r"(?i)\.log$|(?:^|[/_-])(?:logs?|train|eval|seed|run|out(?:put)?|results?)[^/]*\.txt$|^logs?/.*\.txt$"
 )
+_COMMANDS = re.compile(r"(?i)^commands?[^/]*\.txt$")
 _LAUNCHES = re.compile(r"\bsubprocess\b|\brunpy\b|\btorchrun\b|\bos\.(?:environ|system|exec)")
 
 
@@ -58,11 +59,41 @@ def collect(tree: FileTree, folder: str, files: Iterable[str]) -> Evidence:
     return found
 
 
-def is_launcher(text: str, entry: str) -> bool:
-    """Whether a small Python script only sets up and starts the entry."""
-    if len(text) > MAX_LAUNCHER or posixpath.basename(entry) not in text:
+def run_scripts_outside(
+    tree: FileTree, paths: Iterable[str], folder: str, entry: str
+) -> list[SourceFile]:
+    """Run scripts elsewhere among ``paths`` that start the record's entry by its full path."""
+    found = []
+    for path in sorted(paths) if folder else ():
+        if path.lower().endswith(SHELL_SUFFIXES) and not path.startswith(f"{folder}/"):
+            try:
+                text = tree.text(path, MAX_LAUNCHER)
+            except Unreadable:
+                continue  # not the record's own: whoever audits its folder is told
+            if entry in text:
+                found.append(SourceFile(path, text, language_of(path)))
+    return found
+
+
+def launchers(tree: FileTree, files: Iterable[str], entry: str) -> list[SourceFile]:
+    """The Python scripts beside the entry that only set up and start it."""
+    found = []
+    for path in files:
+        small = (tree.sizes.get(path) or 0) <= MAX_LAUNCHER
+        if path.endswith(".py") and path != entry and small:
+            try:
+                text = tree.text(path)
+            except Unreadable:
+                continue  # reported where it matters: as a script or module of its own
+            if _is_launcher(text, entry):
+                found.append(SourceFile(path, text))
+    return found
+
+
+def _is_launcher(text: str, entry: str) -> bool:
+    if posixpath.basename(entry) not in text or "cross_entropy" in text:
         return False
-    return bool(_LAUNCHES.search(text)) and "cross_entropy" not in text
+    return bool(_LAUNCHES.search(text))
 
 
 def _kind(inside: str) -> tuple[str, int]:
@@ -71,7 +102,7 @@ def _kind(inside: str) -> tuple[str, int]:
         return "readme", MAX_README
     if _LOG.search(inside):
         return "logs", 64 * 1024 * 1024
-    if inside.lower().endswith(SHELL_SUFFIXES):
+    if inside.lower().endswith(SHELL_SUFFIXES) or _COMMANDS.match(inside):
         return "run_scripts", MAX_README
     return "", 0
 

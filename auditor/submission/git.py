@@ -109,6 +109,14 @@ class GitRepository:
         merges = [commit for commit in line if commit in after]
         return merges[-1].decode() if merges else None
 
+    def last_before(self, branch: str, head: str) -> str | None:
+        """The last commit of ``branch``'s own line that is no younger than ``head``."""
+        time = self._run("rev-list", "--timestamp", "-1", head).split()[:1]
+        if not time:
+            return None
+        found = self._run("rev-list", "-1", "--first-parent", f"--before={time[0].decode()}", branch)
+        return found.decode().strip() or None
+
     def changes(self, base: str, head: str) -> tuple[Change, ...]:
         """What differs between two commits' trees, renames shown as delete and add."""
         out = self._run("diff-tree", "-r", "-z", "--raw", "--no-renames", base, head)

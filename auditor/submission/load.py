@@ -195,22 +195,16 @@ def _from_group(
     tree: FileTree, group: Group, delta: Delta | None
 ) -> Iterator[Submission | Problem]:
     proof = evidence.collect(tree, group.folder, group.files)
+    if delta is not None:
+        paths = delta.paths & tree.sizes.keys()
+        outside = evidence.run_scripts_outside(tree, paths, group.folder, group.entry)
+        proof.run_scripts[:0] = outside  # the folder's own have the last word
     reached: set[str] = set()
-    launchers: list[SourceFile] = []
-    scripts = [group.entry]
-    for path in group.others:
-        try:
-            text = tree.text(path)
-        except Unreadable as error:
-            yield error.problem
-            continue
-        if evidence.is_launcher(text, group.entry):
-            launchers.append(SourceFile(path, text))
-        else:
-            scripts.append(path)
+    launchers = evidence.launchers(tree, group.files, group.entry)
     proof.run_scripts.extend(launchers)
+    launching = {source.path for source in launchers}
     auxiliary = 0
-    for path in scripts:
+    for path in (group.entry, *(path for path in group.others if path not in launching)):
         if path in reached or auxiliary > MAX_AUXILIARY:
             continue
         submission = _submission(tree, group, path, proof, delta)

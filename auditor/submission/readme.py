@@ -96,8 +96,13 @@ def _is_run(command: Command, runs: frozenset[str], folder: str) -> bool:
         return False
     if command.words[0] == script and not command.environment:  # a mention, not a command
         return False
+    return not names_other_record(script, folder)
+
+
+def names_other_record(script: str, folder: str) -> bool:
+    """Whether the path of a script says that it lies in another record than ``folder``."""
     named = re.search(r"records/[^/]+/([^/]+)/", script)
-    return named is None or named[1] == PurePosixPath(folder).name or not folder
+    return named is not None and bool(folder) and named[1] != PurePosixPath(folder).name
 
 
 def _standing(command: Command, block: Block) -> tuple[bool, bool]:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from auditor.submission.model import Claim, SourceFile, Submission
-from auditor.submission.readme import prose_claims, run_commands
+from auditor.submission.readme import names_other_record, prose_claims, run_commands
 from auditor.submission.runlog import OFF, ON, same
 from auditor.submission.runlog import settings as log_settings
 from auditor.submission.shell import ASSIGNMENT, Command, commands
@@ -44,8 +44,12 @@ def claims(submission: Submission) -> tuple[Claim, ...]:
     called: list[Claim] = []
     commanded: list[Claim] = []
     for command in _readme_commands(submission):
+        inner = _called_claims(command, submission)
+        if (command.script() or "").endswith(".py"):  # a launcher's own values are its defaults
+            commanded += inner
+        else:
+            called += inner
         commanded += command.claims()
-        called += _called_claims(command, submission)
     disputed, agreed = _logged(submission.logs)
     return (
         *_metadata_claims(submission),
@@ -187,7 +191,10 @@ def _script_claims(
     for command in commands(
         script.text, path=script.path, kind="run-script", environment=environment
     ):
-        if PurePosixPath(command.script() or "").name == entry:
+        started = command.script() or ""
+        if names_other_record(started, submission.path):
+            continue
+        if PurePosixPath(started).name == entry:
             runs.append(list(command.claims()))
         else:
             found += _called_claims(command, submission, called)
@@ -221,7 +228,19 @@ def _file_claims(script: SourceFile) -> Iterator[Claim]:
 
 
 def _launcher_claims(script: SourceFile) -> Iterator[Claim]:
-    """Literal ``os.environ[...] = ...`` and string dictionaries of a Python launcher."""
+    """Literal ``os.environ[...] = ...`` and string dictionaries of a Python launcher.
+
+    A launcher may hold several profiles; what they disagree on depends on which one is chosen.
+    """
+    found: dict[str, list[Claim]] = {}
+    for claim in _literals(script):
+        found.setdefault(claim.key, []).append(claim)
+    for claims_ in found.values():
+        if len({claim.value for claim in claims_}) == 1:
+            yield claims_[0]
+
+
+def _literals(script: SourceFile) -> Iterator[Claim]:
     try:
         tree = ast.parse(script.text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -61,13 +61,7 @@ class Command:
         """Long options after the script, as (``--name``, value); a bare flag is ``true``."""
         script = self.script()
         rest = self.words[self.words.index(script) + 1 :] if script else ()
-        for index, word in enumerate(rest):
-            if not re.match(r"--[A-Za-z]", word):
-                continue
-            name, equals, value = word.partition("=")
-            if not equals:
-                following = rest[index + 1] if index + 1 < len(rest) else "--"
-                value = "true" if re.match(r"--?[A-Za-z-]|[<>0-9]*>", following) else following
+        for name, value in _options_of(rest):
             if _UNKNOWN not in value:
                 yield name, value
 
@@ -156,6 +150,11 @@ class _Shell:
                 match = ASSIGNMENT.fullmatch(part)
                 if match:
                     self._put(environment, match[1], self._expand(match[2]), line)
+        for option, value in _options_of(words[script_at:]):
+            if option.endswith("env"):  # a launcher's `--extra-env "A=1;B=2"`
+                for match in map(ASSIGNMENT.fullmatch, re.split(r"[;\s]+", value)):
+                    if match:
+                        self._put(environment, match[1], self._expand(match[2]), line)
         program = tuple(self._expand(w) for w in words if not ASSIGNMENT.fullmatch(w))
         return Command(program, environment, self.kind, self.path, line)
 
@@ -195,6 +194,17 @@ class _Shell:
         expanded = _VARIABLE.sub(known, value)
         literal = "$" not in expanded and "`" not in expanded
         return expanded if literal and len(expanded) <= _LONGEST_VALUE else _UNKNOWN
+
+
+def _options_of(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for index, word in enumerate(words):
+        if not re.match(r"--[A-Za-z]", word):
+            continue
+        name, equals, value = word.partition("=")
+        if not equals:
+            following = words[index + 1] if index + 1 < len(words) else "--"
+            value = "true" if re.match(r"--?[A-Za-z-]|[<>0-9]*>", following) else following
+        yield name, value
 
 
 def _logical_lines(text: str, first_line: int) -> Iterator[tuple[int, str]]:
