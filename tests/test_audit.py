@@ -21,6 +21,13 @@ class FakeProgram:
         self.submission = submission
         self.problems = (PROBLEM, PROBLEM)
         self.settings = (SETTING,)
+        self.blind = None
+
+
+class BlindProgram(FakeProgram):
+    def __init__(self, submission):
+        super().__init__(submission)
+        self.blind = "no score was found"
 
 
 def rule(slug, check):
@@ -55,6 +62,18 @@ def test_every_rule_of_the_ruleset_is_accounted_for(submission):
     assert check_of(report, "target-in-key").reason == "not built yet"
     assert "pgcheck smoke" in check_of(report, "import-failure").reason
     assert report.verdict == "no-findings"
+
+
+def test_silence_about_what_was_not_seen_is_not_a_result(submission, finding):
+    silent, speaking = (
+        rule("slot", lambda program: ()),
+        rule("two-pass", lambda program: [finding()]),
+    )
+    report = run(submission, silent, speaking, build=BlindProgram)
+    assert check_of(report, "slot").outcome is Outcome.NOT_CHECKED
+    assert check_of(report, "slot").reason == "no score was found"
+    assert check_of(report, "two-pass").outcome is Outcome.RAN
+    assert run(submission, silent, build=BlindProgram).verdict == "inconclusive"
 
 
 def test_a_rule_that_cannot_decide_says_why_and_keeps_what_it_found(submission, finding):

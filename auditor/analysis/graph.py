@@ -176,13 +176,15 @@ COPIES = frozenset(
 """Those among `VIEWS` that give memory of their own: updating the result leaves the receiver alone."""
 
 _ALIASES = VIEWS - COPIES
+_FORMS = frozenset(("shape", "dtype", "device", "ndim"))  # attributes that no update changes
 
 PASS_CALLS = frozenset(
     "numpy.asarray numpy.array numpy.ascontiguousarray numpy.frombuffer torch.as_tensor torch.tensor "
     "torch.from_numpy torch.squeeze torch.unsqueeze torch.reshape numpy.reshape numpy.ravel "
     "int float list tuple numpy.int64 numpy.uint64 numpy.int32 numpy.uint32 numpy.uint16 numpy.float64 "
     "numpy.float32 numpy.asfortranarray copy.deepcopy copy.copy torch.clone torch.detach bool "
-    "numpy.uint8 numpy.int16 numpy.squeeze torch.flatten numpy.copy sorted iter next".split()
+    "numpy.uint8 numpy.int16 numpy.squeeze torch.flatten numpy.copy sorted iter next "
+    "mlx.core.array jax.numpy.array jax.numpy.asarray jax.device_put".split()
 )
 """External calls whose result holds their first argument's own elements."""
 
@@ -269,7 +271,8 @@ def roots(node: Node) -> list[Node]:
             inner = _inside(current)
             todo.extend(inner or current.args[:1])
         elif (
-            op in ("index", "attr")
+            op == "index"
+            or (op == "attr" and current.data not in _FORMS)
             or (op == "method" and current.data in _ALIASES)
             or (op == "call" and current.data in PASS_CALLS and current.args)
         ):

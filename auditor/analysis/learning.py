@@ -7,10 +7,11 @@ tokens it scores and the parameters behind it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from auditor.analysis.claimed import Claimed
 from auditor.analysis.flow import Flow
 from auditor.analysis.graph import (
     Event,
@@ -21,7 +22,7 @@ from auditor.analysis.graph import (
     common_loops,
     container_all,
 )
-from auditor.analysis.scores import Scores
+from auditor.analysis.scores import Scores, as_value
 from auditor.analysis.tokens import Tokens
 
 _LEAVES = frozenset(
@@ -60,12 +61,14 @@ class Scoring:
 
 
 class Learning:
-    def __init__(self, flow: Flow, tokens: Tokens, scores: Scores) -> None:
+    def __init__(
+        self, flow: Flow, tokens: Tokens, scores: Scores, claimed: Claimed | None = None
+    ) -> None:
         self.flow = flow
         self.tokens = tokens
         self.scores = scores
+        self._claimed = claimed
         self._members: dict[int, frozenset[int]] = {}
-        self._instances: dict[int, Instance] = {}
 
     # -- updates ----------------------------------------------------------------------------------
 
@@ -213,7 +216,6 @@ class Learning:
             if id(current) in found:
                 continue
             found.add(id(current))
-            self._instances[id(current)] = current
             values = list(current.attrs.values())
             seen: set[int] = set()
             while values:
@@ -264,7 +266,15 @@ class Learning:
 
     @cached_property
     def headline(self) -> list[Scoring]:
-        """The scores in the last evaluation that is printed, logged or written."""
+        """The scores in the claimed evaluation, or else in the last that is printed or written."""
+        if self.claimed_report is not None:
+            claimed = [
+                s
+                for s in self.scorings
+                if self.claimed_report in self._reports(s.at, as_value)
+            ]
+            if claimed:
+                return claimed
         reached = [(self._last_output(s), s) for s in self.scorings]
         last = max((uid for uid, _ in reached), default=-1)
         return [s for uid, s in reached if uid == last]
@@ -275,17 +285,35 @@ class Learning:
         last = max((self._last_output(s) for s in self.scorings), default=-1)
         return next((e for e in self.flow.tracer.events if e.at.uid == last), None)
 
+    @cached_property
+    def claimed_report(self) -> Event | None:
+        """What prints the score that submission.json claims, where the logs tell it."""
+        return self._claimed.report(self._printed) if self._claimed else None
+
+    @cached_property
+    def contradicted(self) -> bool:
+        """Whether the logs hold no score that is near the claimed one."""
+        return self._claimed is not None and self._claimed.contradicted(self._printed)
+
+    @cached_property
+    def _printed(self) -> list[Event]:
+        """What is printed, logged or written of scores of validation tokens."""
+        found = {id(e): e for s in self.scorings for e in self._reports(s.at, as_value)}
+        return sorted(found.values(), key=lambda e: e.at.uid)
+
     def _last_output(self, scoring: Scoring) -> int:
-        reached = self.flow.forward([scoring.at], limit=6000)
-        last = -1
-        for event in self.flow.tracer.events:
-            if (
-                event.kind == "output"
-                and event.at.uid > last
-                and any(a.uid in reached for a in event.args)
-            ):
-                last = event.at.uid
-        return last
+        return max((e.at.uid for e in self._reports(scoring.at)), default=-1)
+
+    def _reports(
+        self, score: Node, step: Callable[[Node, Node], bool] | None = None
+    ) -> list[Event]:
+        """The outputs that ``score`` reaches."""
+        reached = self.flow.forward([score], step, limit=6000)
+        return [
+            e
+            for e in self.flow.tracer.events
+            if e.kind == "output" and any(a.uid in reached for a in e.args)
+        ]
 
     # -- relations ----------------------------------------------------------------------------------
 
@@ -297,15 +325,21 @@ class Learning:
 
     def _copied_after(self, update: Update, scoring: Scoring) -> bool:
         """The score uses a copy that was taken of what the update had changed."""
-        for member in scoring.state:
-            copy = self._instances.get(member)
-            if (
-                copy is not None
-                and copy.copied_at > update.at.uid
-                and id(copy.origin) in update.state
-            ):
-                return True
-        return False
+        return any(
+            copy.copied_at > update.at.uid and id(copy.origin) in update.state
+            for member in scoring.state
+            for copy in self._copies.get(member, ())
+        )
+
+    @cached_property
+    def _copies(self) -> dict[int, list[Instance]]:
+        """ids of modules and uids of tensors -> the copied modules that they are part of."""
+        found: dict[int, list[Instance]] = {}
+        for node in self.flow.nodes:
+            if node.op == "object" and node.data.origin is not None:
+                for member in self.members(node.data):
+                    found.setdefault(member, []).append(node.data)
+        return found
 
     def _shipped_between(self, update: Update, scoring: Scoring) -> bool:
         """Saved after the update, loaded again before the score: the weights travel in a file."""

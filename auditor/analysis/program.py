@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from auditor.analysis.claimed import Claimed
 from auditor.analysis.flow import Flow
 from auditor.analysis.gold import Gold
 from auditor.analysis.host import Refuted, SubmissionHost
@@ -20,6 +21,8 @@ from auditor.report.model import SettingInForce
 from auditor.submission.model import Problem, SourceFile, Submission
 
 __all__ = ["AnalysisLimit", "Program"]
+
+NOT_READ = "not checked: "  # how the problems of sources and payloads begin
 
 
 @dataclass(eq=False)
@@ -52,7 +55,7 @@ class Program:
 
     @cached_property
     def learning(self) -> Learning:
-        return Learning(self.flow, self.tokens, self.scores)
+        return Learning(self.flow, self.tokens, self.scores, Claimed(self.submission))
 
     @cached_property
     def tables(self) -> Tables:
@@ -65,6 +68,18 @@ class Program:
     @cached_property
     def gold(self) -> Gold:
         return Gold(self.flow, self.tokens, self.scores, self.tables)
+
+    @cached_property
+    def blind(self) -> str | None:
+        """Why silence about this program says nothing, if it doesn't."""
+        entry = self.submission.entry.path
+        for problem in (*self.problems, *self.submission.problems):
+            if problem.what.startswith(NOT_READ) and problem.where.partition(":")[0] == entry:
+                if not self.learning.scorings:
+                    return problem.what.removeprefix(NOT_READ)
+        if not self.learning.scorings:
+            return "no score of validation tokens was found in the code that runs"
+        return None
 
     @cached_property
     def sources(self) -> dict[str, SourceFile]:

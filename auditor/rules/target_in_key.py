@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from auditor.analysis.graph import Node
 from auditor.analysis.program import Program
-from auditor.analysis.scores import last_name
+from auditor.analysis.scores import as_value, last_name
 from auditor.analysis.tables import KeyToken, Read
 from auditor.analysis.tokens import Position
 from auditor.report.model import Finding, Level
@@ -149,13 +149,13 @@ def _newest(program: Program, tokens: list[KeyToken], read: Read) -> KeyToken | 
 
 
 def _divided(program: Program, numerator: Node, denominator: Node) -> bool:
-    """Whether the two counts meet in one quotient."""
-    over = program.flow.forward([denominator], limit=400)
+    """Whether the one count is divided by the other."""
+    above = program.flow.forward([numerator], as_value, limit=400)
+    below = program.flow.forward([denominator], as_value, limit=400)
+    quotients = (n for u in above if (n := program.flow.nodes[u]).op == "binop" and n.data == "/")
     return any(
-        program.flow.nodes[uid].op == "binop"
-        and program.flow.nodes[uid].data == "/"
-        and uid in over
-        for uid in program.flow.forward([numerator], limit=400)
+        q.args[0].uid in above and q.args[1].uid in below and q.args[1].uid not in above
+        for q in quotients
     )
 
 

@@ -110,11 +110,12 @@ class GitRepository:
         return merges[-1].decode() if merges else None
 
     def last_before(self, branch: str, head: str) -> str | None:
-        """The last commit of ``branch``'s own line that is no younger than ``head``."""
+        """The last commit of ``branch``'s own line that is older than ``head``."""
         time = self._run("rev-list", "--timestamp", "-1", head).split()[:1]
         if not time:
             return None
-        found = self._run("rev-list", "-1", "--first-parent", f"--before={time[0].decode()}", branch)
+        limit = f"--before={int(time[0]) - 1}"
+        found = self._run("rev-list", "-1", "--first-parent", limit, branch)
         return found.decode().strip() or None
 
     def changes(self, base: str, head: str) -> tuple[Change, ...]:

@@ -218,7 +218,7 @@ def _to_text(data: bytes) -> str:
                     return data.decode(cookie[1].decode(), "replace")
             except (LookupError, ValueError):
                 break
-    return data.decode("latin-1")
+    return data.removeprefix(codecs.BOM_UTF8).decode("latin-1")
 
 
 def blob_id(data: bytes) -> str:

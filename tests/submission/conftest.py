@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,8 +34,11 @@ class Repo:
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit({"train_gpt.py": BASELINE, "README.md": "TTT_ENABLED=1 python train_gpt.py\n"})
 
-    def git(self, *arguments: str) -> str:
+    def git(self, *arguments: str, at: int = 0) -> str:
+        """Runs git, ``at`` seconds from now as far as commits are concerned."""
         identity = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+        if at:
+            identity["GIT_COMMITTER_DATE"] = f"@{int(time.time()) + at} +0000"
         for role in ("AUTHOR", "COMMITTER"):
             identity |= {f"GIT_{role}_NAME": "T", f"GIT_{role}_EMAIL": "t@example.org"}
         done = subprocess.run(
@@ -53,10 +57,12 @@ class Repo:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
-    def commit(self, files: Mapping[str, str | bytes], message: str = "change") -> str:
+    def commit(
+        self, files: Mapping[str, str | bytes], message: str = "change", at: int = 0
+    ) -> str:
         self.write(files)
         self.git("add", "--all")
-        self.git("commit", "--quiet", "--message", message)
+        self.git("commit", "--quiet", "--message", message, at=at)
         return self.git("rev-parse", "HEAD")
 
     def pull(self, number: int, files: Mapping[str, str | bytes]) -> str:

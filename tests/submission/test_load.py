@@ -182,6 +182,51 @@ def test_pull_request_that_merged_main_into_itself(repo: Any) -> None:
     assert entries(load([], repo=repo.root, prs=[1])) == [f"{RECORD}/train_gpt.py"]
 
 
+def test_newer_work_of_the_branch_without_its_commits(repo: Any) -> None:
+    other, twin = f"{TRACK}/other/train_gpt.py", f"{TRACK}/twin/train_gpt.py"
+    repo.pull(1, {f"{RECORD}/train_gpt.py": EXPERIMENT})
+    repo.commit({other: EXPERIMENT + "# other", twin: EXPERIMENT + "# twin"}, at=1)
+    repo.git("checkout", "--quiet", "pr-1")
+    head = repo.commit({other: EXPERIMENT + "# other", twin: EXPERIMENT + "# changed"}, at=2)
+    repo.git("checkout", "--quiet", "main")
+    assert entries(load([], repo=repo.root, rev=head)) == [f"{RECORD}/train_gpt.py", twin]
+
+
+def test_squashed_pull_request(repo: Any) -> None:
+    repo.pull(1, {f"{RECORD}/train_gpt.py": EXPERIMENT})
+    repo.commit({f"{RECORD}/train_gpt.py": EXPERIMENT}, at=1)
+    assert entries(load([], repo=repo.root, prs=[1])) == [f"{RECORD}/train_gpt.py"]
+
+
+def test_run_script_outside_of_the_record(repo: Any) -> None:
+    other = f"{TRACK}/other/train_gpt.py"
+    repo.pull(
+        1,
+        {
+            f"{RECORD}/train_gpt.py": EXPERIMENT,
+            other: EXPERIMENT + "# other",
+            "go.sh": f"DEPTH=3 torchrun {RECORD}/train_gpt.py\nDEPTH=4 torchrun {other}\n",
+        },
+    )
+    submissions, _ = split(load([], repo=repo.root, prs=[1]))
+    assert {s.entry.path: [c.value for c in s.claims] for s in submissions} == {
+        f"{RECORD}/train_gpt.py": ["3"],
+        other: ["4"],
+    }
+
+
+def test_file_of_commands(repo: Any) -> None:
+    repo.pull(
+        1,
+        {
+            f"{RECORD}/train_gpt.py": EXPERIMENT,
+            f"{RECORD}/commands.txt": "DEPTH=3 torchrun --nproc_per_node=8 train_gpt.py\n",
+        },
+    )
+    (found,), _ = split(load([], repo=repo.root, prs=[1]))
+    assert [(c.name, c.value, c.kind) for c in found.claims] == [("DEPTH", "3", "run-script")]
+
+
 def test_unrelated_history(repo: Any) -> None:
     repo.git("checkout", "--quiet", "--orphan", "new")
     head = repo.commit({f"{RECORD}/train_gpt.py": EXPERIMENT})
