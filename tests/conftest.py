@@ -103,7 +103,14 @@ def report(finding: Callable[..., Finding]) -> SubmissionReport:
             Check("import-failure", Outcome.NOT_CHECKED, "needs a run"),
         ),
         settings=(
-            SettingInForce("TTT_ENABLED", "0", "1", f"{RECORD}/README.md:31", f"{SCRIPT}:12"),
+            SettingInForce(
+                "TTT_ENABLED",
+                "0",
+                "1",
+                f"{RECORD}/README.md:31",
+                f"{SCRIPT}:12",
+                (f"{SCRIPT}:40 taken",),
+            ),
             SettingInForce("SEED", None, "1337", "code default", f"{SCRIPT}:13"),
         ),
         problems=(

@@ -189,7 +189,10 @@ PASS_CALLS = frozenset(
 """External calls whose result holds their first argument's own elements."""
 
 
-def alternatives(node: Node, limit: int = 12) -> list[Node]:
+Opened = dict[int, list[Node]]  # uid -> what an element or projection may be; empty while asked
+
+
+def alternatives(node: Node, limit: int = 12, opened: Opened | None = None) -> list[Node]:
     """What a node may be, with phis, projections and elements of known containers resolved."""
     found: list[Node] = []
     seen: set[int] = set()
@@ -202,7 +205,8 @@ def alternatives(node: Node, limit: int = 12) -> list[Node]:
         if current.op == "phi":
             todo.extend(reversed(current.args))
         elif current.op in ("proj", "elem"):
-            inner = _inside(current)
+            opened = {} if opened is None else opened
+            inner = _inside(current, opened)
             if inner:
                 todo.extend(inner)
             else:
@@ -212,10 +216,15 @@ def alternatives(node: Node, limit: int = 12) -> list[Node]:
     return found
 
 
-def _inside(node: Node) -> list[Node]:
+def _inside(node: Node, opened: Opened | None = None) -> list[Node]:
+    opened = {} if opened is None else opened
+    known = opened.get(node.uid)
+    if known is not None:
+        return known
+    opened[node.uid] = []  # ``tree = tree[i]``: what is an element of itself adds nothing
     inner: list[Node] = []
-    for base in alternatives(node.args[0], 8):
-        for box in _looked_up(base):
+    for base in alternatives(node.args[0], 8, opened):
+        for box in _looked_up(base, opened):
             if box.op in ("tuple", "list", "dict", "set"):
                 found = (
                     container_at(box.data, node.data)
@@ -223,13 +232,15 @@ def _inside(node: Node) -> list[Node]:
                     else container_all(box.data)
                 )
                 inner.extend(found)
+    opened[node.uid] = inner
     return inner
 
 
-def _looked_up(node: Node) -> list[Node]:
+def _looked_up(node: Node, opened: Opened) -> list[Node]:
     """The values that ``mapping[key]`` may be, for a known mapping and an unknown key."""
     if node.op == "index" and node.data in ("dict", "get") and node.args[0].op == "dict":
-        return [v for value in container_all(node.args[0].data) for v in alternatives(value, 8)]
+        values = container_all(node.args[0].data)
+        return [v for value in values for v in alternatives(value, 8, opened)]
     return [node]
 
 

@@ -23,6 +23,15 @@ class Refuted(Exception):
         self.name = name
 
 
+def _where(claim: Claim | None, known: bool, unchanged: bool) -> str:
+    """Where a value in force comes from."""
+    if claim is not None:
+        return f"{claim.path}:{claim.line}"
+    if not known:
+        return "differs per process or machine"
+    return "code default" if unchanged else "the rules' 8 GPUs"
+
+
 class SubmissionHost(Host):
     """Imports from the submission only, and settings from its own evidence."""
 
@@ -121,13 +130,7 @@ class SubmissionHost(Host):
         origin = self.tracer.node("env", (), name, at)
         known = claim is not None or value is not None
         read_at = f"{self.tracer.module.path}:{getattr(at, 'lineno', 1)}"
-        where = (
-            f"{claim.path}:{claim.line}"
-            if claim
-            else "code default"
-            if text is not None
-            else "fixed"
-        )
+        where = _where(claim, known, value == text)
         self.settings.setdefault(
             name, SettingInForce(name, text, value if known else None, where, read_at)
         )

@@ -18,6 +18,7 @@ from auditor.analysis.graph import (
     Instance,
     Loop,
     Node,
+    Store,
     alternatives,
     common_loops,
     container_all,
@@ -34,6 +35,7 @@ _LEAVES = frozenset(
 _WEIGHTS = frozenset(
     "state_dict parameters named_parameters named_modules modules buffers named_buffers".split()
 )
+_OVERWRITES = frozenset("copy_ zero_ fill_ normal_ uniform_".split())
 _FILE_READS = frozenset("load load_file safe_open read read_bytes frombuffer".split())
 
 
@@ -45,6 +47,7 @@ class Update:
     targets: tuple[Node, ...]  # those of them that the loss compares with
     state: frozenset[int]  # what the step changes: ids of modules, uids of tensors
     leaves: tuple[Node, ...]  # free-standing tensors among them
+    losses: frozenset[int] = frozenset()  # uids of the comparisons with tokens that it learns from
 
     @property
     def free_standing(self) -> bool:
@@ -86,22 +89,24 @@ class Learning:
     def _update(self, event: Event) -> Update | None:
         targets = {n.uid: t for n, t in self.scores.losses}
         seen: list[Node] = []
-        compared: list[Node] = []
+        compared: list[tuple[Node, Node]] = []
         models: set[int] = set()
         loss = event.args[0]
         for node in self.flow.backward([loss], lambda n: not self.tokens.of(n), limit=20_000):
             if self.tokens.is_val(node):
                 seen.append(node)
-            if node.uid in targets and self.tokens.is_val(targets[node.uid]):
-                compared.append(targets[node.uid])
+            if node.uid in targets:
+                compared.append((node, targets[node.uid]))
             if node.op == "forward":
                 models |= self.members(node.data)
-        if not seen:
-            return None
+        learned = tuple(t for _, t in compared if self.tokens.is_val(t))
+        if not seen or (compared and not learned):
+            return None  # what it learns to predict is training data
         steps = self._steps(event.at)
         state, leaves = self._parameters(steps) if steps else self._by_hand(event)
+        losses = frozenset(n.uid for n, _ in compared)
         return Update(
-            event.at, loss, tuple(seen), tuple(compared), state or frozenset(models), leaves
+            event.at, loss, tuple(seen), learned, state or frozenset(models), leaves, losses
         )
 
     def is_training(self, update: Update) -> bool:
@@ -296,6 +301,11 @@ class Learning:
         return self._claimed is not None and self._claimed.contradicted(self._printed)
 
     @cached_property
+    def learned_losses(self) -> frozenset[int]:
+        """uids of the comparisons with tokens that some update learns from."""
+        return frozenset().union(*(u.losses for u in self.updates))
+
+    @cached_property
     def _printed(self) -> list[Event]:
         """What is printed, logged or written of scores of validation tokens."""
         found = {id(e): e for s in self.scorings for e in self._reports(s.at, as_value)}
@@ -380,7 +390,37 @@ class Learning:
                 continue
             if self._older(event, update):
                 return True
-        return False
+        return self._overwritten(update, scoring)
+
+    def _overwritten(self, update: Update, scoring: Scoring, loop: Loop | None = None) -> bool:
+        """Whether what the update changed is set anew, in place, before the score.
+
+        That is between the two, or anywhere in ``loop`` before the score.
+        """
+        fresh: set[int] = set()
+        for stores in self.flow.tracer.stores.values():
+            for store in stores:
+                inside = update.at.uid < store.at.uid if loop is None else loop in store.at.ctx.loops
+                if inside and store.at.uid < scoring.at.uid and self._afresh(store, update, loop):
+                    fresh |= self._all_of(store.root)
+        seen = update.state & scoring.state
+        return bool(seen) and seen <= fresh
+
+    def _afresh(self, store: Store, update: Update, loop: Loop | None) -> bool:
+        """Whether the store puts in a constant, or what is older than the update and the loop."""
+        if store.key is not None or store.how not in _OVERWRITES:
+            return False
+        return store.how != "copy_" or all(
+            root.uid < update.at.uid and loop not in root.ctx.loops
+            for root in self.flow.roots(store.value)
+        )
+
+    def _all_of(self, root: Node) -> frozenset[int]:
+        """What an in-place update of ``root`` in a loop changes: for a list of parameters, all of it."""
+        if root.op == "method" and root.data in _WEIGHTS:
+            owners = [o.data for o in alternatives(root.args[0], 4) if o.op == "object"]
+            return frozenset().union(*(self.members(o) for o in owners))
+        return frozenset((root.uid,))
 
     def _older(self, load: Event, update: Update) -> bool:
         """All that is loaded was taken from a model before the update."""
@@ -391,7 +431,7 @@ class Learning:
         ]
         return bool(taken) and all(taken)
 
-    def reset_inside(self, loop: Loop, scoring: Scoring) -> bool:
+    def reset_inside(self, loop: Loop, update: Update, scoring: Scoring) -> bool:
         """Whether each iteration of ``loop`` starts from weights that were taken before it."""
         for event in self.flow.tracer.events:
             if (
@@ -400,7 +440,7 @@ class Learning:
                 and event.at.uid < scoring.at.uid
             ):
                 return True
-        return False
+        return self._overwritten(update, scoring, loop)
 
     # -- loops -----------------------------------------------------------------------------------------
 
@@ -424,6 +464,13 @@ class Learning:
             ):
                 return True
         return False
+
+    def scores_others(self, scoring: Scoring, loop: Loop) -> bool:
+        """Whether different iterations of ``loop`` score different tokens, or parts of them."""
+        if self.varies(scoring.target, loop):
+            return True
+        parts = [n for n in self.scores.path_to_output(scoring.at) if n.op == "index"]
+        return any(self.varies(n.args[1], loop) for n in parts)
 
     def repeated_loops(self, update: Update) -> Iterator[Loop]:
         """Loops around the update in which the same tokens come again: epochs."""

@@ -54,9 +54,9 @@ def _ordering(program: Program, update: Update, scoring: Scoring) -> Ordering | 
         )
         return Ordering(update, scoring, Order.SECOND_PASS if second else Order.WHOLE_PASS)
     for loop in shared:
-        if once(loop, update.at) or learning.varies(scoring.target, loop):
+        if once(loop, update.at) or learning.scores_others(scoring, loop):
             continue
-        if learning.reset_inside(loop, scoring) or _first_only(program, scoring, loop):
+        if learning.reset_inside(loop, update, scoring) or _first_only(program, scoring, loop):
             return None
         return Ordering(update, scoring, Order.EPOCHS, loop)
     if update.at.uid < scoring.at.uid and _same_tokens(program, update, scoring):
@@ -80,10 +80,12 @@ def _reaches_ahead(program: Program, update: Update, scoring: Scoring) -> bool:
 
 def _scored_first(program: Program, update: Update, earlier: Scoring) -> bool:
     """Whether ``earlier`` scored the update's tokens before it, iteration by iteration."""
-    if earlier.at.uid > update.at.uid or not shared_loops(update, earlier):
+    learning = program.learning
+    if earlier.at.uid > update.at.uid or earlier.at.uid in learning.learned_losses:
         return False
-    own = {n.uid for n in program.flow.backward([update.loss], memory=False, limit=400)}
-    return earlier.at.uid not in own
+    return any(
+        learning.scores_others(earlier, loop) for loop in shared_loops(update, earlier)
+    )
 
 
 def _first_only(program: Program, scoring: Scoring, loop: Loop) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from auditor.analysis.claimed import Claimed
 from auditor.analysis.flow import Flow
 from auditor.analysis.gold import Gold
+from auditor.analysis.graph import walk
 from auditor.analysis.host import Refuted, SubmissionHost
 from auditor.analysis.kernels import Kernels
 from auditor.analysis.learning import Learning
@@ -124,6 +125,19 @@ def _traced(submission: Submission, host: SubmissionHost) -> Program:
         submission,
         tracer,
         tuple(host.problems),
-        tuple(host.settings.values()),
+        _with_decisions(host, tracer),
         frozenset(host.executed),
+    )
+
+
+def _with_decisions(host: SubmissionHost, tracer: Tracer) -> tuple[SettingInForce, ...]:
+    """The settings, each with the branches that it switched on or off."""
+    decides: dict[str, dict[str, None]] = {}
+    for test, truth, at, path in tracer.decisions:
+        for name in {node.data for node in walk([test]) if node.op == "env"}:
+            branch = f"{path}:{getattr(at, 'lineno', 1)} {'taken' if truth else 'skipped'}"
+            decides.setdefault(name, {})[branch] = None
+    return tuple(
+        replace(setting, decides=tuple(decides.get(setting.name, ())))
+        for setting in host.settings.values()
     )

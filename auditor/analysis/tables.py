@@ -145,7 +145,7 @@ class Tables:
             sources = [node.args[0]] if node.op == "index" else list(_inputs(node))
             for source in sources:
                 todo.append((source, deeper, trail))
-                if source.op not in ("const", "ext"):
+                if source.op not in ("const", "ext") and not self.tokens.of(source):
                     for store in self.flow.contents(source, node):
                         how = store.how
                         mixed = (

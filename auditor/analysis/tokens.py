@@ -8,7 +8,7 @@ forms over loop counters, window starts and so on, plus IOTA, the running index 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,6 +30,7 @@ _KEEPING_CALLS = PASS_CALLS | frozenset(
 _ALLOCATIONS = frozenset(
     "torch.zeros torch.empty torch.full numpy.zeros numpy.empty torch.ones".split()
 )
+_JOINS = frozenset("cat concat concatenate hstack stack column_stack".split())
 _PURE = frozenset("elem proj binop unop call method index slice attr".split())
 _KEEPING_METHODS = VIEWS | frozenset(
     "unfold index_select take split chunk roll clamp clip pad narrow masked_select gather numpy pop "
@@ -464,6 +465,27 @@ class Tokens:
             if position is not None:
                 return position
         return None
+
+
+def behind(node: Node) -> Iterator[Node]:
+    """The value and those that it is a part or a view of, outwards."""
+    yield node
+    for _ in range(12):
+        part = node.op == "index" or (node.op == "method" and node.data in VIEWS)
+        if not part and not (node.op == "call" and node.data in PASS_CALLS and node.args):
+            return
+        node = node.args[0]
+        yield node
+
+
+def joined(node: Node) -> list[Node]:
+    """The pieces of a known concatenation that a value is taken from, else the value itself."""
+    for whole in behind(node):
+        if whole.op == "call" and whole.data.rpartition(".")[2] in _JOINS and whole.args:
+            pieces = whole.args[0]
+            if pieces.op in ("list", "tuple") and pieces.data.exact and len(pieces.data.items) > 1:
+                return [p for piece in pieces.data.items for p in joined(piece)]
+    return [node]
 
 
 def stream_kinds(text: str) -> set[str]:

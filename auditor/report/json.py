@@ -73,6 +73,7 @@ def _settings(settings: tuple[SettingInForce, ...]) -> dict[str, Any]:
                 "value": each.value,
                 "source": each.source,
                 "read_at": each.read_at,
+                "decides": list(each.decides),
             },
         )
     return found

@@ -89,6 +89,7 @@ class SettingInForce:
     value: str | None
     source: str  # "code default", or path:line of the claim
     read_at: str  # path:line of the read
+    decides: tuple[str, ...] = ()  # the branches it decides: "path:line taken" or "… skipped"
 
 
 @dataclass(frozen=True)

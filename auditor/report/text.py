@@ -139,7 +139,7 @@ class TextRenderer:
         from rich.table import Table
 
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-        for header in ("setting", "default", "in force", "from", "read at"):
+        for header in ("setting", "default", "in force", "from", "read at", "decides"):
             table.add_column(header, overflow="fold")
         for setting in report.settings:
             cells = (
@@ -148,6 +148,7 @@ class TextRenderer:
                 "-" if setting.value is None else setting.value,
                 _inside(setting.source, report.path),
                 _inside(setting.read_at, report.path),
+                ", ".join(_inside(branch, report.path) for branch in setting.decides) or "-",
             )
             table.add_row(*(Text(visible(cell, PROSE)) for cell in cells))
         self._console.print(table if report.settings else "no settings are read")

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from auditor.analysis.order import Fill, Ordering, depends_on_rank, depends_on_unknown_setting
+from auditor.analysis.order import (
+    Fill,
+    Order,
+    Ordering,
+    depends_on_rank,
+    depends_on_unknown_setting,
+)
 from auditor.analysis.program import Program
 from auditor.report.model import Finding, Level
 from auditor.rules.base import Rule
 from auditor.rules.steps import flow_steps
 
-SETTING_GAP = " (whether this branch runs hangs on a setting that the submission does not show)"
-
-
 def ordering_finding(
     program: Program, rule: Rule, found: Ordering, what: str, site: tuple[str, int] | None = None
 ) -> Finding:
-    """A finding at the backward pass (or ``site``); suspect when a setting decides and is unknown."""
+    """A finding at the backward pass (or ``site``); suspect when something was left undecided."""
     update, scoring = found.update, found.scoring
-    unknown = depends_on_unknown_setting(program, update.at)
-    certain = bool(update.targets) and not unknown
-    level = Level.VIOLATION if certain else Level.SUSPECT
-    verb = "breaks" if certain else "appears to break"
+    gap = _gap(program, found)
+    level = Level.SUSPECT if gap else Level.VIOLATION
+    verb = "appears to break" if gap else "breaks"
     learned = (update.targets or update.tokens)[0]
     steps = flow_steps(
         program,
@@ -32,10 +34,34 @@ def ordering_finding(
         ],
     )
     path, line = site or (update.at.path, update.at.line)
-    message = f"{verb}: {what}{SETTING_GAP if unknown else ''}"
+    message = f"{verb}: {what}{gap}"
     return rule.finding(
         level, path, line, message, steps=steps, column=0 if site else update.at.column
     )
+
+
+def _gap(program: Program, found: Ordering) -> str:
+    """What stands between the flow and a proof; empty if nothing does."""
+    update, learning = found.update, program.learning
+    if not update.targets:
+        return "; what the loss compares the validation tokens with was not followed"
+    if _mixed(program, found):
+        return "; training data goes the same way, and which of the two it is was not decided"
+    if any(depends_on_unknown_setting(program, n) for n in (update.at, found.scoring.at)):
+        return "; whether this branch runs hangs on a setting that the submission does not show"
+    if learning.claimed_report is None:
+        if learning.contradicted:
+            return "; but the claimed score is none of those in the logs"
+        if found.order is Order.SECOND_PASS:
+            return ", if the last reported score is the headline: the first pass is reported too"
+    return ""
+
+
+def _mixed(program: Program, found: Ordering) -> bool:
+    """Whether what is learned from may be training data, while what is scored can't."""
+    kinds = program.tokens.of
+    learned = all("train" in kinds(target) for target in found.update.targets)
+    return learned and "train" not in kinds(found.scoring.target)
 
 
 def fill_finding(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from auditor.analysis.graph import Node
 from auditor.analysis.program import Program
 from auditor.analysis.scores import as_value, last_name
 from auditor.analysis.tables import KeyToken, Read
-from auditor.analysis.tokens import Position
+from auditor.analysis.tokens import Position, behind, joined
 from auditor.report.model import Finding, Level
 from auditor.rules.base import Rule
 from auditor.rules.steps import flow_steps
@@ -40,6 +41,7 @@ def _judge(program: Program, read: Read) -> Finding | None:
     key_token = target or _newest(program, hashed, read)
     if key_token is None:
         return None
+    target = target or next(_realised(program, [key_token], path), None)
     steps = flow_steps(
         program,
         [
@@ -139,12 +141,12 @@ def _newest(program: Program, tokens: list[KeyToken], read: Read) -> KeyToken | 
         for r in program.tables.reads
         if r.node.ctx.call is read.node.ctx.call and r.key is not read.key
     ]
-    own = {t.node.uid: t for t in tokens}
+    own = {p.uid: replace(t, node=p) for t in tokens for p in joined(t.node)}
     for other in others:
-        shared = {t.node.uid for t in other.tokens}
-        extra = [t for uid, t in own.items() if uid not in shared]
-        if shared and extra and shared < set(own) and _divided(program, read.node, other.node):
-            return extra[0]
+        shared = [{n.uid for n in behind(t.node)} & own.keys() for t in other.tokens]
+        extra = own.keys() - set().union(*shared)
+        if all(shared) and extra and _divided(program, read.node, other.node):
+            return own[min(extra)]
     return None
 
 
