@@ -60,9 +60,15 @@ def _tokens_of(program: Program, node: Node) -> Node:
 
 
 def _measured(program: Program) -> Iterator[Finding]:
-    """Statistics of what the model makes of validation tokens."""
+    """Statistics of what the model makes of validation tokens.
+
+    Its loss is none: what is trained or chosen by it is for other rules.
+    """
+    scored = {n.uid for n, _ in program.scores.losses}
     for node in program.flow.nodes:
         if _reads_tokens(program, node) and program.tokens.is_val(_tokens_of(program, node)):
+            if any(n.uid in scored for n in program.flow.backward([node], limit=40)):
+                continue
             finding = _judge(program, node, [node], node)
             if finding is not None:
                 yield finding
