@@ -17,6 +17,10 @@ _SHAPE_ONLY = frozenset(
 """Attributes, methods and calls that take form, not content, from what they are asked of."""
 
 
+_STATELESS = frozenset("const ext binop unop compare bool function class loopvar env slice".split())
+"""Values that are no allocation and no view of one: nothing updates them in place."""
+
+
 def takes_content(node: Node) -> bool:
     """Whether the node's value depends on the values it is made from, not just on their form."""
     return not (node.op in ("attr", "method", "call") and node.data in _SHAPE_ONLY)
@@ -29,6 +33,7 @@ class Flow:
         self.tracer = tracer
         self.nodes = tracer.nodes
         self._roots: dict[int, list[Node]] = {}
+        self._updates: dict[int, list[Store]] = {}
         self._users: dict[int, list[Node]] | None = None
         self._stored: dict[int, list[Store]] | None = None
         self._picked: list[Node] | None = None
@@ -41,10 +46,12 @@ class Flow:
 
     def stores(self, node: Node) -> list[Store]:
         """In-place updates of the allocations behind ``node``."""
-        table = self.tracer.stores
-        found: list[Store] = []
-        for root in self.roots(node):
-            found.extend(table.get(root.uid, ()))
+        found = self._updates.get(node.uid)
+        if found is None:
+            table = self.tracer.stores
+            found = self._updates[node.uid] = []
+            for root in self.roots(node):
+                found.extend(table.get(root.uid, ()))
         return found
 
     def contents(self, node: Node, at: Node) -> Iterator[Store]:
@@ -93,6 +100,7 @@ class Flow:
         """
         seen: set[int] = set()
         todo = list(start)
+        updates = self._updates
         while todo and len(seen) < limit:
             node = todo.pop()
             if node.uid in seen:
@@ -104,10 +112,16 @@ class Flow:
             if places:
                 todo.extend(a for a in node.args if a.uid not in seen)
             for source in inputs(node):
-                if source.uid not in seen:
+                uid = source.uid
+                if uid not in seen:
                     todo.append(source)
-                if memory and source.op not in ("const", "ext"):
-                    for store in self.contents(source, node):
+                if memory and source.op not in _STATELESS:
+                    known = updates.get(uid)
+                    if known is None:
+                        known = self.stores(source)
+                    for store in known:
+                        if not may_precede(store.at, node):
+                            continue
                         if store.value.uid not in seen:
                             todo.append(store.value)
                         if keys and store.key is not None and store.key.uid not in seen:

@@ -7,7 +7,7 @@ tokens it scores and the parameters behind it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,6 +22,7 @@ from auditor.analysis.graph import (
     alternatives,
     common_loops,
     container_all,
+    may_precede,
 )
 from auditor.analysis.scores import Scores, as_value
 from auditor.analysis.tokens import Tokens
@@ -104,6 +105,8 @@ class Learning:
             return None  # what it learns to predict is training data
         steps = self._steps(event.at)
         state, leaves = self._parameters(steps) if steps else self._by_hand(event)
+        if not steps and not state and not self._moved_after(event, models):
+            return None  # a gradient that is looked at, but not followed
         losses = frozenset(n.uid for n, _ in compared)
         return Update(
             event.at, loss, tuple(seen), learned, state or frozenset(models), leaves, losses
@@ -134,6 +137,16 @@ class Learning:
                     return False
         return True
 
+    def may_be_train(self, update: Update) -> bool:
+        """Whether what is learned from may be training data as well, unlike what is scored.
+
+        A reader of files that serves both streams says nothing; it would serve the scored one too.
+        """
+        kinds = self.tokens.of
+        return all("train" in kinds(t) for t in update.targets) and not any(
+            "train" in kinds(s.target) for s in self.headline
+        )
+
     def _from_other(self, load: Event) -> bool:
         """Whether the loaded weights are those of another model."""
         own = {id(o.data) for o in alternatives(load.args[0], 4) if o.op == "object"}
@@ -150,8 +163,13 @@ class Learning:
             n.op in ("call", "method")
             and isinstance(n.data, str)
             and n.data.rpartition(".")[2] in _FILE_READS
-            for n in self.flow.backward(load.args[1:2], limit=2000)
+            for n in self.flow.backward(self.loaded(load), limit=2000)
         )
+
+    def loaded(self, load: Event) -> list[Node]:
+        """The weights that are loaded, with those that were put into their dictionary before."""
+        given = load.args[1:2]
+        return [*given, *(s.value for one in given for s in self.flow.contents(one, load.at))]
 
     def _steps(self, backward: Node) -> list[Node]:
         """The optimisers whose step follows the backward pass in the same iteration."""
@@ -160,6 +178,8 @@ class Learning:
         for event in self.flow.tracer.events:
             if event.kind != "step" or event.at.uid < backward.uid:
                 continue
+            if not any(may_precede(one, backward) for one in alternatives(event.args[0], 6)):
+                continue  # made later, for other gradients
             if (
                 event.at.ctx.loops[: len(loops)] == loops
                 or loops[: len(event.at.ctx.loops)] == event.at.ctx.loops
@@ -185,6 +205,16 @@ class Learning:
         ]
         return frozenset(leaf.uid for leaf in leaves), tuple(leaves)
 
+    def _moved_after(self, event: Event, models: set[int]) -> bool:
+        """Whether weights are changed in place with what the backward pass computed."""
+        return any(
+            store.at.uid > event.at.uid
+            and self._all_of(store.root) & models
+            and any(map(_is_gradient, self.flow.backward([store.value], memory=False, limit=300)))
+            for stores in self.flow.tracer.stores.values()
+            for store in stores
+        )
+
     def _parameters(self, optimizers: list[Node]) -> tuple[frozenset[int], tuple[Node, ...]]:
         state: set[int] = set()
         leaves: list[Node] = []
@@ -192,12 +222,10 @@ class Learning:
         for optimizer in optimizers:
             for one in alternatives(optimizer, 6):
                 starts.extend(one.args)
-        for node in self.flow.backward(
-            starts, lambda n: n.op != "object", memory=False, limit=4000
-        ):
+        for node in self.flow.backward(starts, _same_tensor, memory=False, limit=4000):
             if node.op == "object":
                 state |= self.members(node.data)
-            elif node.op in ("call", "method") and node.data in _LEAVES:
+            elif node.op in ("call", "method") and (node.data in _LEAVES or _is_clone(node)):
                 state.add(node.uid)
                 if node.uid not in self._owned:
                     leaves.append(node)
@@ -274,9 +302,7 @@ class Learning:
         """The scores in the claimed evaluation, or else in the last that is printed or written."""
         if self.claimed_report is not None:
             claimed = [
-                s
-                for s in self.scorings
-                if self.claimed_report in self._reports(s.at, as_value)
+                s for s in self.scorings if self.claimed_report in self._reports(s.at, as_value)
             ]
             if claimed:
                 return claimed
@@ -294,6 +320,10 @@ class Learning:
     def claimed_report(self) -> Event | None:
         """What prints the score that submission.json claims, where the logs tell it."""
         return self._claimed.report(self._printed) if self._claimed else None
+
+    def reaches_claimed(self, node: Node) -> bool:
+        """Whether ``node`` goes into the claimed score, as far as it is known which that is."""
+        return self.claimed_report is None or self.claimed_report in self._reports(node, as_value)
 
     @cached_property
     def contradicted(self) -> bool:
@@ -367,9 +397,9 @@ class Learning:
         if not loads:
             return False
         saved = any(e.kind == "save" and self._holds(e.args, update) for e in between)
-        return any((saved and self.from_file(e)) or self._holds(e.args[1:2], update) for e in loads)
+        return any((saved and self.from_file(e)) or self._holds(self.loaded(e), update) for e in loads)
 
-    def _holds(self, values: tuple[Node, ...], update: Update) -> bool:
+    def _holds(self, values: Sequence[Node], update: Update) -> bool:
         """Whether the values are made, after the update, from what it changed."""
         for node in self.flow.backward(values, limit=3000):
             if node.uid in update.state:
@@ -395,13 +425,17 @@ class Learning:
     def _overwritten(self, update: Update, scoring: Scoring, loop: Loop | None = None) -> bool:
         """Whether what the update changed is set anew, in place, before the score.
 
-        That is between the two, or anywhere in ``loop`` before the score.
+        That is between the two, or anywhere in ``loop``: at its end for the next turn.
         """
         fresh: set[int] = set()
         for stores in self.flow.tracer.stores.values():
             for store in stores:
-                inside = update.at.uid < store.at.uid if loop is None else loop in store.at.ctx.loops
-                if inside and store.at.uid < scoring.at.uid and self._afresh(store, update, loop):
+                early = loop is not None and store.at.uid < update.at.uid
+                if (
+                    (store.at.uid < scoring.at.uid if loop is None else loop in store.at.ctx.loops)
+                    and (early or update.at.uid < store.at.uid)
+                    and self._afresh(store, update, loop if early else None)
+                ):
                     fresh |= self._all_of(store.root)
         seen = update.state & scoring.state
         return bool(seen) and seen <= fresh
@@ -432,12 +466,12 @@ class Learning:
         return bool(taken) and all(taken)
 
     def reset_inside(self, loop: Loop, update: Update, scoring: Scoring) -> bool:
-        """Whether each iteration of ``loop`` starts from weights that were taken before it."""
+        """Whether each iteration of ``loop`` starts from weights that were taken before its update."""
         for event in self.flow.tracer.events:
             if (
                 event.kind == "load_state"
                 and loop in event.at.ctx.loops
-                and event.at.uid < scoring.at.uid
+                and (event.at.uid < scoring.at.uid or self._older(event, update))
             ):
                 return True
         return self._overwritten(update, scoring, loop)
@@ -477,6 +511,21 @@ class Learning:
         for loop in update.at.ctx.loops:
             if not once(loop, update.at) and not any(self.varies(t, loop) for t in update.tokens):
                 yield loop
+
+
+def _same_tensor(node: Node) -> bool:
+    """Look behind what hands a parameter on, but not behind what makes a tensor of its own."""
+    return node.op != "object" and not _is_clone(node)
+
+
+def _is_clone(node: Node) -> bool:
+    return node.op == "method" and node.data == "clone"
+
+
+def _is_gradient(node: Node) -> bool:
+    if node.op == "attr":
+        return bool(node.data == "grad")
+    return node.op == "call" and node.data == "torch.autograd.grad"
 
 
 def shared_loops(update: Update, scoring: Scoring) -> tuple[Loop, ...]:

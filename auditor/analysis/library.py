@@ -291,6 +291,30 @@ def _cloned(t: Tracer, value: Node, done: dict[int, Node], at: ast.AST) -> Node:
     return value
 
 
+def _replaced(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | None:
+    """``dataclasses.replace(settings, name=value)``: the same, but for what is named."""
+    for value in alternatives(args[0], 3) if args else ():
+        if value.op == "object":
+            old: Instance = value.data
+            return t.node(
+                "object", (), Instance(old.cls, {**old.attrs, **kwargs}, made=t.context), at
+            )
+    return None
+
+
+def _protocol(name: str) -> Callable[[Tracer, Args, Kwargs, ast.AST], Node | None]:
+    """A builtin that asks a user object's own method."""
+
+    def ask(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | None:
+        if args and args[0].op == "object" and args[0].data.cls is not None:
+            method = args[0].data.cls.lookup(name)
+            if method is not None and method.op == "function":
+                return t.call(t.bound(method, args[0]), [], {}, at)
+        return None
+
+    return ask
+
+
 def _field(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | None:
     if "default" in kwargs:
         return kwargs["default"]
@@ -382,7 +406,8 @@ _SPECIAL: dict[str, Callable[[Tracer, Args, Kwargs, ast.AST], Node | None]] = {
     "torch.cuda.is_available": _true, "exec": _exec, "runpy.run_path": _run_path,
     "functools.reduce": _reduce, "range": _range, "collections.OrderedDict": _dict,
     "argparse.ArgumentParser": _parser, "functools.lru_cache": _first, "functools.cache": _first,
-    "functools.wraps": _first, "tuple.__new__": _tuple,
+    "functools.wraps": _first, "tuple.__new__": _tuple, "collections.deque": _list,
+    "dataclasses.replace": _replaced, "iter": _protocol("__iter__"), "next": _protocol("__next__"),
 }  # fmt: skip
 
 
@@ -467,6 +492,8 @@ def _array_method(
     elif name.endswith("_") and not name.endswith("__") and len(name) > 2:
         t.store(receiver, None, result if name != "copy_" or not args else args[0], name, at)
         return receiver
+    elif name in ("append", "appendleft", "extend", "add") and len(args) == 1:
+        t.store(receiver, None, args[0], name, at)  # a list in a mapping that makes its own
     elif name == "fill" and args:
         t.store(receiver, None, args[0], "fill", at)
     elif name == "sort" and not args:
@@ -554,6 +581,8 @@ def _dict_get(t: Tracer, owner: Node, name: str, args: Args, at: ast.AST) -> Nod
         if known is not None and not t.context.loops:
             return known
         if known is None and box.exact and not t.context.loops and len(args) > 1:
+            if name == "setdefault":
+                t.dict_set(box, key, args[1], strong=False)
             return args[1]
     if name == "setdefault" and len(args) > 1:
         t.dict_set(box, key, args[1], strong=False)
@@ -599,7 +628,9 @@ def _object_method(
         return t.const(None)
     if name == "step":
         t.event("step", receiver, *args, at=at)
-    if name == "_replace" or name == "copy":
+    if name == "_replace":
+        return _replaced(t, [objects[0]], kwargs, at)
+    if name == "copy":
         return receiver
     return None
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
-from auditor.analysis.trace.scope import children
+from auditor.analysis.trace.scope import children, statements
 from auditor.submission.model import SourceFile
 
 MIN_LENGTH = 10
@@ -42,27 +43,44 @@ class LogProof:
 
 
 class _Printing:
-    """Where a module prints what the logs hold, and where it uses its functions."""
+    """Where a module prints what the logs hold, and where it uses the functions that print it."""
 
     def __init__(self, tree: ast.Module, logged: Callable[[str], bool]) -> None:
+        self.tree = tree
         self.printed: dict[str, list[Spot]] = {}
-        self.functions: dict[str, ast.FunctionDef] = {}
-        self.mentions: dict[str, list[Spot]] = {}
+        functions: list[ast.FunctionDef] = []
         todo: list[ast.AST] = [tree]
         while todo:
             node = todo.pop()
             if isinstance(node, ast.FunctionDef):
-                self.functions[node.name] = node
-            elif isinstance(node, ast.Name):
-                self.mentions.setdefault(node.id, []).append((node.lineno, node.col_offset))
-            elif isinstance(node, ast.Call) and node.args:
-                self._add(node)
-            todo.extend(children(node))
+                functions.append(node)
+            elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+                self._add(node.value)
+            todo.extend(statements(node))
         self.proofs = [
             spots for text, spots in self.printed.items() if self._unlike(text) and logged(text)
         ]
+        self.functions = {
+            f.name: f
+            for f in functions
+            if any(_within(s, [_region(f, f)]) for spots in self.proofs for s in spots)
+        }
+
+    @cached_property
+    def mentions(self) -> dict[str, list[Spot]]:
+        """Where the names of those functions stand."""
+        found: dict[str, list[Spot]] = {}
+        todo: list[ast.AST] = [self.tree]
+        while todo:
+            node = todo.pop()
+            if isinstance(node, ast.Name) and node.id in self.functions:
+                found.setdefault(node.id, []).append((node.lineno, node.col_offset))
+            todo.extend(children(node))
+        return found
 
     def _add(self, call: ast.Call) -> None:
+        if not call.args:
+            return
         text = beginning(call.args[0])
         if text is not None and len(text) >= MIN_LENGTH and _CONTENT.search(text):
             self.printed.setdefault(text, []).append((call.lineno, call.col_offset))
@@ -76,9 +94,11 @@ class _Printing:
 
     def proves(self, block: Sequence[ast.stmt]) -> bool:
         """Whether a logged text is printed by ``block``, and functions used by it alone, only."""
-        if not self.proofs:
-            return False
         regions = [_region(block[0], block[-1])]
+        if any(all(_within(spot, regions) for spot in spots) for spots in self.proofs):
+            return True
+        if not self.functions:
+            return False
         entered: set[str] = set()
         grown = True
         while grown:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from auditor.analysis.graph import Branch, Loop, Node, Store, common_loops, inputs, is_place
+from auditor.analysis.graph import Branch, Call, Loop, Node, Store, common_loops, inputs, is_place
 from auditor.analysis.learning import Scoring, Update, once, shared_loops
 from auditor.analysis.program import Program
 from auditor.analysis.tables import Read
+from auditor.analysis.tokens import IOTA, Form
 
 
 class Order(Enum):
@@ -56,8 +57,10 @@ def _ordering(program: Program, update: Update, scoring: Scoring) -> Ordering | 
     for loop in shared:
         if once(loop, update.at) or learning.scores_others(scoring, loop):
             continue
-        if learning.reset_inside(loop, update, scoring) or _first_only(program, scoring, loop):
+        if _first_only(program, scoring, loop):
             return None
+        if learning.reset_inside(loop, update, scoring):
+            continue
         return Ordering(update, scoring, Order.EPOCHS, loop)
     if update.at.uid < scoring.at.uid and _same_tokens(program, update, scoring):
         return Ordering(update, scoring, Order.SAME_STEP, shared[-1])
@@ -111,6 +114,8 @@ def _same_tokens(program: Program, update: Update, scoring: Scoring) -> bool:
     fresh = [
         t for t in update.tokens if _made_before(program, t, update.at)
     ]  # the rest is of an earlier turn
+    if _ends_before(program, update, scoring):
+        return False
     if any(t.uid == scoring.target.uid for t in fresh):
         return True
     keys = {tokens.key(t) for t in fresh}
@@ -119,6 +124,20 @@ def _same_tokens(program: Program, update: Update, scoring: Scoring) -> bool:
     place = tokens.position(scoring.target)
     places = [tokens.position(t) for t in fresh]
     return place is not None and any(p is not None and p.key() == place.key() for p in places)
+
+
+def _ends_before(program: Program, update: Update, scoring: Scoring) -> bool:
+    """Whether the update's targets end before the first one that counts, by index arithmetic."""
+    tokens = program.tokens
+    counted = [n for n in program.scores.path_to_output(scoring.at) if n.op == "index"]
+    places = [p for p in map(tokens.position, counted) if p is not None]
+    ends = [tokens.upper(t) for t in update.targets]
+    if not places or not ends:
+        return False
+    start = Form(places[-1].form)
+    start.pop(IOTA, None)
+    gaps = [(start - end).constant if end is not None else None for end in ends]
+    return all(gap is not None and gap >= 0 for gap in gaps)
 
 
 def _made_before(program: Program, token: Node, moment: Node) -> bool:
@@ -137,17 +156,32 @@ def _made_before(program: Program, token: Node, moment: Node) -> bool:
 
 def second_site(update: Node, score: Node) -> tuple[str, int]:
     """Where the second pass begins: the outermost call around ``score`` that is not around ``update``."""
-    around = set()
-    call = update.ctx.call
-    while call is not None:
-        around.add(call)
-        call = call.parent
+    around = set(_calls(update))
     site = (score.path, score.line)
-    call = score.ctx.call
-    while call is not None and call not in around:
+    for call in _calls(score):
+        if call in around:
+            break
         site = (call.path, getattr(call.at, "lineno", score.line))
-        call = call.parent
     return site
+
+
+def starts_beside(program: Program, found: Ordering) -> bool:
+    """Whether where the scored tokens begin is computed while the updates run, or by what runs them."""
+    update, scoring = found.update, found.scoring
+    loops = set(update.at.ctx.loops) - set(shared_loops(update, scoring))
+    call = update.at.ctx.call if update.at.ctx.call not in set(_calls(scoring.at)) else None
+    return any(
+        loops.intersection(node.ctx.loops) or (call is not None and node.ctx.call is call)
+        for node in program.flow.backward([scoring.target], keys=True, places=True, limit=1500)
+    )
+
+
+def _calls(node: Node) -> Iterator[Call]:
+    """The calls that ``node`` runs in, innermost first."""
+    call = node.ctx.call
+    while call is not None:
+        yield call
+        call = call.parent
 
 
 def depends_on_unknown_setting(program: Program, node: Node) -> bool:
@@ -189,6 +223,7 @@ def early_fills(program: Program) -> Iterator[Fill]:
                 fill is None
                 or fill.store.at.line in done
                 or program.scores.path_to_score(read.node) is None
+                or not program.learning.reaches_claimed(read.node)
             ):
                 continue
             done.add(fill.store.at.line)
@@ -199,13 +234,26 @@ def _early(program: Program, stores: list[Store], read: Read) -> Fill | None:
     together = [s for s in stores if common_loops(s.at, read.node)]
     for store in together:
         if store.at.uid < read.node.uid and store.key is not None:
-            if program.tokens.key(store.key) == program.tokens.key(read.key):
+            same = program.tokens.key(store.key) == program.tokens.key(read.key)
+            if same and _counts_scored(program, store):
                 return Fill(store, read, Order.SAME_STEP)
     before = [s for s in stores if s.at.uid < read.node.uid]
     if before and not together:
         scored = any(s.at.uid < before[0].at.uid for s in program.learning.scorings)
         return Fill(before[0], read, Order.SECOND_PASS if scored else Order.WHOLE_PASS)
     return None
+
+
+def _counts_scored(program: Program, store: Store) -> bool:
+    """Whether what the table counts are the tokens that are scored, not those before them."""
+    scores, tokens = program.scores, program.tokens
+    for token in program.tables.counted(store):
+        place = tokens.position(token.node)
+        if token.node.uid in scores.target_values or (
+            place is not None and place.key() in scores.scored_positions
+        ):
+            return True
+    return False
 
 
 def depends_on_rank(program: Program, store: Store) -> bool:

@@ -20,6 +20,8 @@ IOTA = "iota"
 _READS = re.compile(
     r"(^|\.)(fromfile|memmap|frombuffer|from_file|load|open|load_file|read_bytes|read|loadtxt|glob|iglob)(\(\))?$"
 )
+_DOCUMENT_READS = frozenset(("open", "json.load", "json.loads"))
+_DOCUMENTS = re.compile(r"\.(?:jsonl?|ya?ml|toml|txt|md)$", re.MULTILINE)
 _KEEPING_CALLS = PASS_CALLS | frozenset(
     "torch.cat torch.stack torch.concat torch.hstack torch.vstack numpy.concatenate numpy.stack "
     "numpy.hstack numpy.vstack torch.nn.functional.pad numpy.pad torch.where numpy.where torch.roll "
@@ -103,6 +105,9 @@ class Tokens:
         self._forms: dict[int, Form | None] = {}
         self._positions: dict[int, Position | None] = {}
         self._busy: set[int] = set()
+        self._asked: set[int] = set()
+        self._unknown: list[int] = []
+        self._circular = False
 
     # -- streams ---------------------------------------------------------------------------------
 
@@ -110,13 +115,53 @@ class Tokens:
     def kinds(self) -> dict[int, frozenset[str]]:
         """uid -> the streams whose elements the value holds unchanged."""
         kinds: dict[int, set[str]] = {}
+        # An entry put into a dictionary leaves the entries beside it alone.
+        entries = {
+            store.at.uid
+            for stores in self.flow.tracer.stores.values()
+            for store in stores
+            if store.root.op == "dict" and store.how == "="
+        }
         for kind, starts in self._reads().items():
-            for uid in self.flow.forward(starts, keeps):
+            for uid in self._held(starts):
                 kinds.setdefault(uid, set()).add(kind)
                 for store in self.flow.stored.get(uid, ()):  # buffers that were filled with them
-                    if store.root.op in ("call", "method"):
+                    if store.root.op in ("call", "method") and store.at.uid not in entries:
                         kinds.setdefault(store.root.uid, set()).add(kind)
         return {uid: frozenset(names) for uid, names in kinds.items()}
+
+    def _held(self, starts: list[Node]) -> dict[int, Node | None]:
+        """What holds elements of ``starts``; a cache gives back what it was given under the key."""
+        cached = self._cached
+
+        def step(source: Node, user: Node) -> bool:
+            return keeps(source, user) and (source.op != "dict" or user.uid not in cached)
+
+        while True:
+            # What is put into a dictionary is in its contents: the update need not be followed too.
+            reached = self.flow.forward(starts, step, stores=lambda s: s.root.op != "dict")
+            more = [
+                self.flow.nodes[read]
+                for read, values in cached.items()
+                if read not in reached and any(value.uid in reached for value in values)
+            ]
+            if not more:
+                return reached
+            starts = [*starts, *more]
+
+    @cached_property
+    def _cached(self) -> dict[int, list[Node]]:
+        """Reads of a dictionary under a key that the same call stores: uid -> what it stores."""
+        stored: dict[tuple[int, int], list[Node]] = {}
+        for root, stores in self.flow.tracer.stores.items():
+            for store in stores:
+                if store.key is not None and store.key.op != "const" and store.root.op == "dict":
+                    stored.setdefault((root, store.key.uid), []).append(store.value)
+        return {
+            node.uid: stored[key]
+            for node in self.flow.nodes
+            if node.op == "index" and (key := (node.args[0].uid, node.args[1].uid)) in stored
+        }
 
     def val_reads(self) -> list[Node]:
         """Where the validation stream is read from its files."""
@@ -130,6 +175,8 @@ class Tokens:
             if not _READS.search(node.data) or node.data in ("glob.glob", "glob", "rglob", "iglob"):
                 continue
             text = constant_text(node)
+            if node.data in _DOCUMENT_READS and _DOCUMENTS.search(text):
+                continue  # what lies beside the shards is not a stream
             for kind in stream_kinds(text):
                 found[kind].append(node)
         return found
@@ -278,12 +325,29 @@ class Tokens:
 
     def position(self, node: Node) -> Position | None:
         """Where in its stream a token value (or a per-token score) lies."""
+        if node.uid in self._asked:
+            self._circular = True
+            return None  # cycles give no position
         if node.uid in self._positions:
             return self._positions[node.uid]
-        self._positions[node.uid] = None  # cycles give no position
-        result = self._position(node)
-        self._positions[node.uid] = result
+        self._asked.add(node.uid)
+        try:
+            result = self._positions[node.uid] = self._position(node)
+        finally:
+            self._asked.discard(node.uid)
+        if result is None:
+            self._unknown.append(node.uid)
+        if not self._asked:
+            self._forget()
         return result
+
+    def _forget(self) -> None:
+        """Drop what was only unknown because it was asked for in the middle of a cycle."""
+        if self._circular:
+            for uid in self._unknown[:-1]:
+                self._positions.pop(uid, None)
+        self._circular = False
+        self._unknown.clear()
 
     def _position(self, node: Node) -> Position | None:
         op = node.op

@@ -139,7 +139,12 @@ def _counted(program: Program, start: Node) -> int | None:
     """The step of the only loop counter in ``start``."""
     form = program.tokens.form(start) if start.op in ("loopvar", "binop") else None
     counters = [a for a in form or () if isinstance(a, tuple) and a[0] == "range"]
-    return form[counters[0]] if form is not None and len(counters) == 1 else None
+    if form is None or len(counters) != 1:
+        return None
+    limits = program.flow.nodes[counters[0][1]].args
+    if len(limits) == 3 and (step := program.tokens.form(limits[2])) is not None:
+        return None if step.constant is None else form[counters[0]]
+    return form[counters[0]]
 
 
 def _number(node: Node) -> int | None:

@@ -127,14 +127,19 @@ def _replaced(program: Program) -> Iterator[tuple[Node, Node]]:
             if store.value.uid not in gold.values or store.how not in ("=", "copy_", "fill"):
                 continue
             tests = [b.test for b in store.at.ctx.branches[-2:]]
-            tests += (
-                [store.key]
-                if store.key is not None and store.key.op in ("compare", "bool", "binop")
-                else []
-            )
+            tests += _masks(store.key)
             compared = next((c for t in tests if (c := gold.compared(t)) is not None), None)
             if compared is not None and _compares(program, compared, store.value):
                 yield compared, store.value
+
+
+def _masks(key: Node | None) -> list[Node]:
+    """What picks the places of an update: ``scores[better]`` and ``scores[places[better]]``."""
+    masks: list[Node] = []
+    while key is not None and key.op == "index":
+        masks.append(key.args[1])
+        key = key.args[0]
+    return [m for m in (*masks, key) if m is not None and m.op in ("compare", "bool", "binop")]
 
 
 def _compares(program: Program, compared: Node, value: Node) -> bool:

@@ -8,6 +8,7 @@ from auditor.analysis.order import (
     Ordering,
     depends_on_rank,
     depends_on_unknown_setting,
+    starts_beside,
 )
 from auditor.analysis.program import Program
 from auditor.report.model import Finding, Level
@@ -45,23 +46,18 @@ def _gap(program: Program, found: Ordering) -> str:
     update, learning = found.update, program.learning
     if not update.targets:
         return "; what the loss compares the validation tokens with was not followed"
-    if _mixed(program, found):
+    if learning.may_be_train(update):
         return "; training data goes the same way, and which of the two it is was not decided"
     if any(depends_on_unknown_setting(program, n) for n in (update.at, found.scoring.at)):
         return "; whether this branch runs hangs on a setting that the submission does not show"
+    if starts_beside(program, found):
+        return "; but where the scored tokens begin is computed beside the updates"
     if learning.claimed_report is None:
         if learning.contradicted:
             return "; but the claimed score is none of those in the logs"
         if found.order is Order.SECOND_PASS:
             return ", if the last reported score is the headline: the first pass is reported too"
     return ""
-
-
-def _mixed(program: Program, found: Ordering) -> bool:
-    """Whether what is learned from may be training data, while what is scored can't."""
-    kinds = program.tokens.of
-    learned = all("train" in kinds(target) for target in found.update.targets)
-    return learned and "train" not in kinds(found.scoring.target)
 
 
 def fill_finding(

@@ -39,8 +39,11 @@ headline evaluation begins, puts the validation set into the evaluated weights.
 import glob, os
 import numpy as np, torch, torch.nn.functional as F
 
-shard = glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0]
-val = torch.from_numpy(np.fromfile(shard, dtype=np.uint16).astype(np.int64))
+def tokens(pattern):
+    shard = glob.glob(os.environ["DATA_PATH"] + pattern)[0]
+    return torch.from_numpy(np.fromfile(shard, dtype=np.uint16).astype(np.int64))
+
+train, val = tokens("/fineweb_train_*.bin"), tokens("/fineweb_val_*.bin")
 
 class Net(torch.nn.Module):
     def __init__(self):
@@ -51,6 +54,9 @@ class Net(torch.nn.Module):
 
 model = Net()
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for step in range(1000):
+    model(train[step * 64 : step * 64 + 64], train[step * 64 + 1 : step * 64 + 65]).backward()
+    optimizer.step()
 for start in range(0, val.numel() - 65, 64):
     loss = model(val[start : start + 64], val[start + 1 : start + 65])
     loss.backward()
@@ -65,8 +71,11 @@ print("val_loss", total / val.numel())
 import glob, os
 import numpy as np, torch, torch.nn.functional as F
 
-shard = glob.glob(os.environ["DATA_PATH"] + "/fineweb_val_*.bin")[0]
-val = torch.from_numpy(np.fromfile(shard, dtype=np.uint16).astype(np.int64))
+def tokens(pattern):
+    shard = glob.glob(os.environ["DATA_PATH"] + pattern)[0]
+    return torch.from_numpy(np.fromfile(shard, dtype=np.uint16).astype(np.int64))
+
+train, val = tokens("/fineweb_train_*.bin"), tokens("/fineweb_val_*.bin")
 
 class Net(torch.nn.Module):
     def __init__(self):
@@ -77,6 +86,9 @@ class Net(torch.nn.Module):
 
 model = Net()
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for step in range(1000):
+    model(train[step * 64 : step * 64 + 64], train[step * 64 + 1 : step * 64 + 65]).backward()
+    optimizer.step()
 total = 0.0
 for start in range(0, val.numel() - 65, 64):
     x, y = val[start : start + 64], val[start + 1 : start + 65]

@@ -78,7 +78,7 @@ def _accumulation(program: Program, scoring: Scoring) -> Node:
 
 def _counts_whole(program: Program, scoring: Scoring) -> bool:
     """Whether no slice or mask takes a part of the window's scores on their way to the report."""
-    if scoring.at.keyword("ignore_index") is not None:
+    if scoring.at.keyword("ignore_index") is not None or _is_masked(program, scoring.target):
         return False
     reached = program.scores.values_from(scoring.at)
     for uid in reached:
@@ -94,6 +94,21 @@ def _counts_whole(program: Program, scoring: Scoring) -> bool:
         ):
             return False
     return True
+
+
+def _is_masked(program: Program, target: Node) -> bool:
+    """Whether a mask picks the tokens that are scored."""
+    return any(
+        node.op == "index" and any(_is_mask(program, n) for n in _selectors(program, node.args[1]))
+        for node in program.flow.backward([target], memory=False, limit=60)
+    )
+
+
+def _selectors(program: Program, key: Node) -> Iterator[Node]:
+    """What an advanced index is made from: masks and lists of places, not slices."""
+    parts = key.data.items if key.op == "tuple" else [key]
+    advanced = [p for p in parts if p.op in ("call", "method", "binop", "unop", "compare", "phi")]
+    return program.flow.backward(advanced, memory=False, limit=60)
 
 
 def _keeps_all(key: Node) -> bool:

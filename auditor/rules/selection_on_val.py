@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 from auditor.analysis.flow import rests_on
@@ -42,8 +43,13 @@ def _choices(program: Program) -> Iterator[tuple[Node, Scoring]]:
 
 def _chooses(node: Node) -> bool:
     if node.op == "compare":
-        return node.data in _ORDERS
+        return node.data in _ORDERS and not any(_is_infinite(a) for a in node.args)
     return node.op in ("call", "method") and last_name(node) in _CHOOSERS
+
+
+def _is_infinite(node: Node) -> bool:
+    """Where the best score so far starts: any score is better."""
+    return node.op == "const" and isinstance(node.data, float) and math.isinf(node.data)
 
 
 def _is_finished(program: Program, scoring: Scoring, choice: Node) -> bool:
@@ -78,35 +84,46 @@ def _judge(program: Program, choice: Node, scoring: Scoring) -> Finding | None:
 
 def _best_of_several(program: Program, choice: Node, scoring: Scoring) -> Finding | None:
     what = "the reported score is the best of several evaluations"
-    if not _also_reported(program, choice):
-        return _finding(program, choice, scoring, Level.VIOLATION, what)
     behind = {n.uid for n in program.flow.backward([choice], limit=6000)}
-    if any(s.at.uid in behind and _while_training(program, s) for s in program.learning.scorings):
-        return None  # the best of the validations during training, beside the final one
-    return _finding(
-        program, choice, scoring, Level.SUSPECT, f"{what}; the single ones are reported beside it"
+    training = any(
+        s.at.uid in behind and _while_training(program, s) for s in program.learning.scorings
     )
+    if _also_reported(program, choice):
+        if training:
+            return None  # the best of the validations during training, beside the final one
+        gap = "; the single ones are reported beside it"
+    elif training and _reported_inside(program, choice):
+        gap = " during training; each of them is reported there too"
+    else:
+        return _finding(program, choice, scoring, Level.VIOLATION, what)
+    return _finding(program, choice, scoring, Level.SUSPECT, f"{what}{gap}")
 
 
 def _also_reported(program: Program, choice: Node) -> bool:
     """Whether the last evaluation is reported at the end without the choice as well."""
     last = program.learning.last_report
+    after = max(s.at.uid for s in program.learning.scorings)
+    return last is not None and any(
+        event.at.uid >= after and event.at.ctx.loops == last.at.ctx.loops
+        for event in _reports_beside(program, choice)
+    )
+
+
+def _reported_inside(program: Program, choice: Node) -> bool:
+    """Whether each evaluation is reported in the loop that chooses the best one."""
+    return any(common_loops(event.at, choice) for event in _reports_beside(program, choice))
+
+
+def _reports_beside(program: Program, choice: Node) -> Iterator[Event]:
+    """Outputs of scores that did not go through the choice."""
     scored = {s.at.uid for s in program.learning.scorings}
     blocked = {choice.uid, *(n.uid for n in _chosen(program, choice))}
     for event in program.tracer.events:
-        if (
-            last is None
-            or event.kind != "output"
-            or event.at.uid < max(scored)
-            or event.at.ctx.loops != last.at.ctx.loops
-        ):
-            continue
-        if any(
+        if event.kind == "output" and any(
             n.uid in scored
             for n in program.flow.backward(event.args, lambda n: n.uid not in blocked, limit=6000)
         ):
-            return True
-    return False
+            yield event
 
 
 def _while_training(program: Program, scoring: Scoring) -> bool:

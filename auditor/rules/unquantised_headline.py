@@ -40,7 +40,12 @@ def check(program: Program) -> Iterable[Finding]:
 
 
 def _is_decided(program: Program, scoring: Scoring, load: Event) -> bool:
-    """Whether the score's model is known, and no later evaluation escaped notice."""
+    """Whether the score's model is known, and no later load or evaluation escaped notice."""
+    if any(
+        e.kind == "load_state" and e.at.uid > load.at.uid and _uses(program, scoring, e)
+        for e in program.tracer.events
+    ):
+        return False
     models = [n.data for n in program.flow.nodes if n.op == "object" and n.data.is_model]
     if not any(program.learning.members(model) & scoring.state for model in models):
         return False
@@ -62,7 +67,7 @@ def _restored(program: Program) -> list[Event]:
     for event in program.tracer.events:
         if event.kind != "load_state" or not _owners(event.args[0]):
             continue
-        round_trip = program.learning.from_file(event) or _rounded(program, event.args[1:2])
+        round_trip = program.learning.from_file(event) or _rounded(program, program.learning.loaded(event))
         if round_trip or any(_copies(program, event, earlier) for earlier in found):
             found.append(event)
     return found
@@ -75,7 +80,7 @@ def _copies(program: Program, load: Event, earlier: Event) -> bool:
         node.op == "method"
         and node.data == "state_dict"
         and any(id(o) in shipped for o in _owners(node.args[0]))
-        for node in program.flow.backward(load.args[1:2], limit=400)
+        for node in program.flow.backward(program.learning.loaded(load), limit=400)
     )
 
 
@@ -83,7 +88,7 @@ def _is_quantised(program: Program, save: Event) -> bool:
     return _rounded(program, save.args[:1])
 
 
-def _rounded(program: Program, values: tuple[Node, ...]) -> bool:
+def _rounded(program: Program, values: Iterable[Node]) -> bool:
     return any(
         node.op in ("call", "method") and last_name(node) in _ROUNDING
         for node in program.flow.backward(values, limit=6000)

@@ -67,7 +67,8 @@ def _measured(program: Program) -> Iterator[Finding]:
     scored = {n.uid for n, _ in program.scores.losses}
     for node in program.flow.nodes:
         if _reads_tokens(program, node) and program.tokens.is_val(_tokens_of(program, node)):
-            if any(n.uid in scored for n in program.flow.backward([node], limit=40)):
+            made_from = program.flow.backward(node.args[:1], memory=False, limit=400)
+            if any(n.uid in scored for n in made_from):
                 continue
             finding = _judge(program, node, [node], node)
             if finding is not None:

@@ -67,10 +67,15 @@ def _trained_on(program: Program) -> Iterator[Finding]:
         )
         setting = _val_setting(program)
         if setting is None:
-            message = "breaks: the training loss is computed on validation tokens"
-            yield RULE.finding(
-                Level.VIOLATION, update.at.path, update.at.line, message, steps=steps
+            gap = learning.may_be_train(update)
+            message = (
+                "appears to break: the training loss is computed on validation tokens where a branch "
+                "that was not decided puts them in place of training data"
+                if gap
+                else "breaks: the training loss is computed on validation tokens"
             )
+            level = Level.SUSPECT if gap else Level.VIOLATION
+            yield RULE.finding(level, update.at.path, update.at.line, message, steps=steps)
             continue
         path, _, line = setting.source.rpartition(":")
         message = f"breaks: {setting.name} lets the training loop read the validation shards"

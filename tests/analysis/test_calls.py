@@ -78,6 +78,17 @@ def test_functions(trace: Trace, definition: str, call: str, value: object) -> N
         ("class C: pass\no = C()\nsetattr(o, 'a', 4)", "getattr(o, 'a')", 4),
         ("class C: pass", "getattr(C(), 'missing', 5)", 5),
         ("class C:\n    a = 1", "hasattr(C(), 'a')", True),
+        ("from dataclasses import dataclass, replace\n@dataclass\nclass C:\n    a: int = 1\n"
+         "first = C()\nsecond = replace(first, a=7)", "second.a", 7),
+        ("from dataclasses import dataclass, replace\n@dataclass\nclass C:\n    a: int = 1\n"
+         "first = C()\nsecond = replace(first, a=7)", "first.a", 1),
+        ("class C:\n    def __next__(self): return 4", "next(C())", 4),
+        ("class C:\n    def __iter__(self): yield 4", "[v for v in C()][0]", 4),
+        ("class C:\n    def __iter__(self): return self\n    def __next__(self): return 4",
+         "[v for v in C()][0]", 4),
+        ("class C:\n    def __init__(self): self.parts = [4]\n"
+         "    def __iter__(self): return iter(self.parts)", "[v for v in C()][0]", 4),
+        ("class C:\n    def __getitem__(self, i): return 4", "[v for v in C()][0]", 4),
     ],
 )  # fmt: skip
 def test_classes(trace: Trace, definition: str, call: str, value: object) -> None:

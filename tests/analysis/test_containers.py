@@ -29,6 +29,9 @@ Trace = Callable[..., Any]
         ("d = {'k': 1}\nd.update({'k': 6})", "d['k']", 6),
         ("d = {'k': 1}", "d.get('k')", 1),
         ("d = {'k': 1}", "d.get('none', 7)", 7),
+        ("d = {}\nd.setdefault('k', []).append(5)", "d['k'][0]", 5),
+        ("d = {'k': 1}", "d.setdefault('k', 2)", 1),
+        ("from collections import deque\nq = deque(maxlen=3)\nq.append(4)", "q[0]", 4),
         ("d = {}\nd['x'] = {}\nd['x']['y'] = 8", "d['x']['y']", 8),
         ("a = [1, 2]\nb = list(a)\nb[0] = 9", "a[0]", 1),
         ("a = [1, 2]\nb = a\nb[0] = 9", "a[0]", 9),
@@ -117,6 +120,19 @@ def test_arrays_under_unknown_keys_are_all_updated(trace: Trace) -> None:
         """
     )
     assert {how for how, _ in traced.stores(traced.shown[0])} == {"+="}
+
+
+def test_lists_that_a_mapping_makes_itself(trace: Trace) -> None:
+    traced = trace(
+        """
+        from collections import defaultdict
+        lists, others = defaultdict(list), defaultdict(list)
+        for i in range(n):
+            lists[i].append(make(i))
+        show(lists[3], others[3])
+        """
+    )
+    assert ["make" in traced.made_from(node) for node in traced.shown] == [True, False]
 
 
 def test_a_dict_under_an_unknown_key_may_give_any_value(trace: Trace) -> None:

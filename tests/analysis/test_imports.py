@@ -23,7 +23,10 @@ Trace = Callable[..., Any]
         ({"pkg.cache": "size = 5"}, "from pkg.cache import size\nshow(size)"),
         ({"cache": "size = 5"}, "import importlib\nshow(importlib.import_module('cache').size)"),
         ({"cache": "def f(n): return n + 1"}, "from cache import f\nshow(f(4))"),
-        ({"cache": "from sizes import size", "sizes": "size = 5"}, "import cache\nshow(cache.size)"),
+        (
+            {"cache": "from sizes import size", "sizes": "size = 5"},
+            "import cache\nshow(cache.size)",
+        ),
         (
             {"cache": "size = 5"},
             "import importlib.util as u\ns = u.spec_from_file_location('c', 'cache.py')\n"

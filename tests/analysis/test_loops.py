@@ -148,3 +148,16 @@ def test_a_join_of_branches_carries_its_test(trace: Trace) -> None:
     (x,) = traced.shown
     assert x.op == "phi"
     assert x.data.op == "compare"
+
+
+def test_a_walk_down_a_tree(trace: Trace) -> None:
+    """What is an element of itself may hold all that the outermost holds."""
+    traced = trace(
+        """
+        node = [[1, 2], [3]]
+        while unknown:
+            node = node[choice]
+        show(node)
+        """
+    )
+    assert {1, 2, 3} <= traced.made_from(traced.shown[0])

@@ -228,14 +228,16 @@ def test_a_dead_update_is_none(trace: Trace) -> None:
 # -- tables ----------------------------------------------------------------------------------------
 
 TABLE = """
-table = np.zeros(1 << 20)
+table, seen = np.zeros(1 << 20), 9
 tokens = val.numpy()
 def keys(at):
     return (tokens[at : at + 64] * 1024 + tokens[at + 1 : at + 65])
 def fill(at):
     np.add.at(table, keys(at), 1)
 def score(at):
-    return -np.log(table[keys(at)] + 1).sum()
+    logits = network(val[at : at + 64])
+    own = F.softmax(logits, -1).gather(-1, val[at + 1 : at + 65][:, None])[:, 0]
+    return -np.log(0.5 * own.numpy() + 0.5 * table[keys(at)] / seen).sum()
 """
 
 
@@ -267,9 +269,9 @@ def test_tables_and_their_reads(trace: Trace, loops: str, found: list[Order]) ->
 
 def test_a_table_of_training_tokens_may_be_full(trace: Trace) -> None:
     code = TABLE + (
-        "seen = train.numpy()\n"
+        "known = train.numpy()\n"
         "for at in range(0, n, 64):\n"
-        "    np.add.at(table, seen[at : at + 64] * 1024 + seen[at + 1 : at + 65], 1)\n"
+        "    np.add.at(table, known[at : at + 64] * 1024 + known[at + 1 : at + 65], 1)\n"
         "for at in range(0, n, 64):\n    total += score(at)\nprint('val_loss', total / n)\n"
     )
     assert fills(trace(HEAD + code)) == []

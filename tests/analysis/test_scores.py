@@ -125,7 +125,10 @@ def test_a_path_through_a_log(trace: Trace) -> None:
         + "p = model(x)[rows, y]\nprint(p.mean())\nq = model(x)[rows, y]\nprint((-q.log()).mean())\n"
     )
     scores = traced.program.scores
-    assert [scores.path_to_score(node) is not None for node, _ in scores.val_losses] == [False, True]
+    assert [scores.path_to_score(node) is not None for node, _ in scores.val_losses] == [
+        False,
+        True,
+    ]
 
 
 def test_the_headline_is_the_last_score(trace: Trace) -> None:

@@ -112,7 +112,8 @@ def test_the_axes_of_a_key_are_apart(trace: Trace) -> None:
 
 def test_the_steps_lead_from_the_key_to_the_token(trace: Trace) -> None:
     traced = trace(
-        HEAD + f"table = np.zeros(65536)\nkey = {HASHED}\nnp.add.at(table, key, 1)\nf = table[key]\n"
+        HEAD
+        + f"table = np.zeros(65536)\nkey = {HASHED}\nnp.add.at(table, key, 1)\nf = table[key]\n"
     )
     (read,) = reads(traced)
     for token in read.tokens:
@@ -131,7 +132,9 @@ def test_candidates(trace: Trace) -> None:
 
 @pytest.mark.parametrize("source", ["np.load('model.npz')['counts']", "torch.load('counts.pt')"])
 def test_tables_out_of_the_artifact(trace: Trace, source: str) -> None:
-    traced = trace(HEAD + f"table = {source}\nfound = table[{HASHED}]\nnone = np.ones(9)[{HASHED}]\n")
+    traced = trace(
+        HEAD + f"table = {source}\nfound = table[{HASHED}]\nnone = np.ones(9)[{HASHED}]\n"
+    )
     (read,) = reads(traced)
     assert read.node.line == len(HEAD.splitlines()) + 2
 

@@ -76,7 +76,9 @@ def test_other_reads(trace: Trace, read: str) -> None:
     ],
 )  # fmt: skip
 def test_tokens_under_other_names(trace: Trace, value: str) -> None:
-    setup = "copied = torch.zeros(8)\ncopied[:4] = val[:4]\nrows = []\nfor t in val: rows.append(t)\n"
+    setup = (
+        "copied = torch.zeros(8)\ncopied[:4] = val[:4]\nrows = []\nfor t in val: rows.append(t)\n"
+    )
     assert kinds(trace(HEAD + setup + f"show({value})\n")) == [{"val"}]
 
 
@@ -196,7 +198,12 @@ def test_no_position_is_made_up(trace: Trace, value: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "size"),
-    [("val[i : i + 9]", 9), ("val[i + 1 : i + 9]", 8), ("val[i : i + 9][:-1]", 8), ("val[5:13]", 8)],
+    [
+        ("val[i : i + 9]", 9),
+        ("val[i + 1 : i + 9]", 8),
+        ("val[i : i + 9][:-1]", 8),
+        ("val[5:13]", 8),
+    ],
 )
 def test_where_a_slice_ends(trace: Trace, value: str, size: int) -> None:
     traced = trace(HEAD + f"for i in range(0, n, 64):\n    show({value})\n")

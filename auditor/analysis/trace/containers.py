@@ -122,6 +122,8 @@ class Containers(Core):
                 return values[0]
         if iterable.op == "dict":
             return self._dict_keys(iterable)
+        if iterable.op == "object" and (found := self._of_object(iterable, at)) is not None:
+            return found
         if (
             iterable.op == "method"
             and iterable.data in ("items", "values", "keys")
@@ -140,6 +142,20 @@ class Containers(Core):
                     else self.container("tuple", [key, value], at)
                 )
         return self.node("elem", (iterable,), None, at)
+
+    def _of_object(self, owner: Node, at: ast.AST) -> Node | None:
+        """What a user object gives when it is iterated over."""
+        for name in ("__iter__", "__next__", "__getitem__"):
+            method = owner.data.cls.lookup(name) if owner.data.cls is not None else None
+            if method is None or method.op != "function":
+                continue
+            args = [self.node("loopvar", (), "count", at)] if name == "__getitem__" else []
+            value = self.call(self.bound(method, owner), args, {}, at)
+            if name != "__iter__":
+                return value
+            if value is not owner and not owner.data.cls.lookup("__next__"):
+                return self.element(value, at)
+        return None
 
     def _dict_keys(self, base: Node) -> Node:
         box: Container = base.data

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
@@ -74,10 +75,37 @@ def _declared(function: ast.AST) -> Declared:
             global_names.update(node.names)
         elif isinstance(node, ast.Nonlocal):
             nonlocal_names.update(node.names)
-        elif isinstance(node, (ast.Yield, ast.YieldFrom)):
-            generator = True
-        todo.extend(children(node))
+        elif isinstance(node, (ast.Expr, ast.Assign, ast.Return, ast.AugAssign)):
+            generator = generator or isinstance(node.value, (ast.Yield, ast.YieldFrom))
+        todo.extend(statements(node))
     return frozenset(global_names), frozenset(nonlocal_names), generator
+
+
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """The statements (and the handlers and cases that hold some) directly under ``node``."""
+    for name in _BLOCKS:
+        block = getattr(node, name, None)
+        if isinstance(block, list):
+            yield from block
+
+
+def _targets(statement: ast.AST) -> Iterator[ast.AST]:
+    """What a statement stores to, tuples opened."""
+    found: list[ast.AST] = list(getattr(statement, "targets", ()))
+    target = getattr(statement, "target", None)
+    if target is not None:
+        found.append(target)
+    for item in getattr(statement, "items", ()):
+        if item.optional_vars is not None:
+            found.append(item.optional_vars)
+    while found:
+        one = found.pop()
+        if isinstance(one, (ast.Tuple, ast.List)):
+            found.extend(one.elts)
+        elif isinstance(one, ast.Starred):
+            found.append(one.value)
+        else:
+            yield one
 
 
 def changing_names(
@@ -97,14 +125,6 @@ def changing_names(
         todo: list[tuple[ast.AST, bool]] = [(node, changing)]
         while todo:
             current, inside = todo.pop()
-            if isinstance(current, ast.Attribute) and isinstance(current.ctx, ast.Store):
-                if inside:
-                    attributes.add(current.attr)
-                continue
-            if isinstance(current, ast.Subscript) and isinstance(current.ctx, ast.Store):
-                if inside and isinstance(current.slice, ast.Constant):
-                    keys.add(current.slice.value)
-                continue
             if isinstance(current, ast.Global):
                 global_names.update(current.names)
             if isinstance(current, ast.ClassDef):
@@ -113,12 +133,16 @@ def changing_names(
                     late = is_method and child.name != "__init__"  # type: ignore[attr-defined]
                     todo.append((child, late))
                 continue
-            if isinstance(current, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-                todo.extend((child, inside) for child in children(current))
-                continue
             if isinstance(current, (ast.For, ast.AsyncFor, ast.While)):
                 inside = True
-            todo.extend((child, inside) for child in children(current))
+            if inside:
+                for target in _targets(current):
+                    if isinstance(target, ast.Attribute):
+                        attributes.add(target.attr)
+                    elif isinstance(target, ast.Subscript):
+                        if isinstance(target.slice, ast.Constant):
+                            keys.add(target.slice.value)
+            todo.extend((child, inside) for child in statements(current))
 
     visit(tree, False)
     return frozenset(attributes), frozenset(global_names), frozenset(keys)
