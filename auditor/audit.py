@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from auditor.analysis.program import AnalysisLimit, Program
 from auditor.analysis.stack import with_deep_stack
-from auditor.report.model import Check, Finding, Outcome, SubmissionReport
+from auditor.report.model import Check, Finding, Level, Outcome, SubmissionReport
 from auditor.rules.base import NotChecked, Rule
 from auditor.rulesets import RuleEntry, Ruleset
 from auditor.submission.model import Problem, Submission
@@ -55,7 +55,7 @@ def _audited(
             checks.append(Check(entry.slug, Outcome.NOT_CHECKED, why_unbuilt(entry)))
             continue
         found, check = _run(rule, program)
-        findings.extend(_within(finding, entry) for finding in found)
+        findings.extend(_within(_supported(finding, program), entry) for finding in found)
         checks.append(check)
     kept = _distinct(findings)
     return SubmissionReport(
@@ -137,6 +137,22 @@ def _unanalysed(
         problems=_once(submission.problems),
         revision=submission.revision,
     )
+
+
+def _supported(finding: Finding, program: Program) -> Finding:
+    """No violation by code that the logs don't show: they lack what it always prints."""
+    if finding.level is not Level.VIOLATION:
+        return finding
+    places = [(finding.path, finding.line), *((step.path, step.line) for step in finding.steps)]
+    for path, line in dict.fromkeys(places):
+        lacking = program.unlogged(path, line)
+        if lacking is not None:
+            message = (
+                f"{finding.message.replace('breaks: ', 'appears to break: ', 1)}; "
+                f"it is switched on, but no log holds the {lacking.text!r} that it prints"
+            )
+            return replace(finding, level=Level.SUSPECT, message=message)
+    return finding
 
 
 def _within(finding: Finding, entry: RuleEntry) -> Finding:

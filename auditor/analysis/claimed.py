@@ -95,7 +95,7 @@ def _values(log: SourceFile, text: str) -> list[float]:
 def _same(value: float, score: float) -> bool:
     """Equal as far as the coarser of the two is written out."""
     digits = min(max(_DIGITS, _decimals(value)), max(_DIGITS, _decimals(score)))
-    return abs(value - score) <= 0.51 * 10**-digits
+    return bool(abs(value - score) <= 0.51 * 10.0**-digits)
 
 
 def _decimals(value: float) -> int:

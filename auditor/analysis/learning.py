@@ -132,20 +132,32 @@ class Learning:
                 and self._behind(event.args[0], copies=True) & models
             ):
                 return False
-            if event.kind == "load_state" and event.at.uid < update.at.uid:
-                if self.from_file(event) or self._from_other(event):
-                    return False
+            if (
+                event.kind == "load_state"
+                and event.at.uid < update.at.uid
+                and (self.from_file(event) or self._from_other(event))
+            ):
+                return False
         return True
 
     def may_be_train(self, update: Update) -> bool:
-        """Whether what is learned from may be training data as well, unlike what is scored.
+        """Whether the clock of a run decides if the update learns from training data instead.
 
-        A reader of files that serves both streams says nothing; it would serve the scored one too.
+        A reader of files that serves both streams says nothing: it would serve the scored one too.
         """
         kinds = self.tokens.of
-        return all("train" in kinds(t) for t in update.targets) and not any(
-            "train" in kinds(s.target) for s in self.headline
-        )
+        both = all("train" in kinds(t) for t in update.targets)
+        if not both or any("train" in kinds(s.target) for s in self.headline):
+            return False
+        around = {id(b.test) for b in update.at.ctx.branches}
+        tests = {
+            b.test
+            for node in self.flow.backward(update.targets, limit=3000)
+            if self.tokens.is_val(node)
+            for b in node.ctx.branches
+            if id(b.test) not in around
+        }
+        return any(_is_clock(part) for part in self.flow.backward(tests, limit=2000))
 
     def _from_other(self, load: Event) -> bool:
         """Whether the loaded weights are those of another model."""
@@ -397,7 +409,9 @@ class Learning:
         if not loads:
             return False
         saved = any(e.kind == "save" and self._holds(e.args, update) for e in between)
-        return any((saved and self.from_file(e)) or self._holds(self.loaded(e), update) for e in loads)
+        return any(
+            (saved and self.from_file(e)) or self._holds(self.loaded(e), update) for e in loads
+        )
 
     def _holds(self, values: Sequence[Node], update: Update) -> bool:
         """Whether the values are made, after the update, from what it changed."""
@@ -520,6 +534,10 @@ def _same_tensor(node: Node) -> bool:
 
 def _is_clone(node: Node) -> bool:
     return node.op == "method" and node.data == "clone"
+
+
+def _is_clock(node: Node) -> bool:
+    return node.op == "call" and str(node.data).startswith("time.")
 
 
 def _is_gradient(node: Node) -> bool:

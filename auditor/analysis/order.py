@@ -86,9 +86,7 @@ def _scored_first(program: Program, update: Update, earlier: Scoring) -> bool:
     learning = program.learning
     if earlier.at.uid > update.at.uid or earlier.at.uid in learning.learned_losses:
         return False
-    return any(
-        learning.scores_others(earlier, loop) for loop in shared_loops(update, earlier)
-    )
+    return any(learning.scores_others(earlier, loop) for loop in shared_loops(update, earlier))
 
 
 def _first_only(program: Program, scoring: Scoring, loop: Loop) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -18,8 +19,9 @@ from auditor.analysis.stack import with_deep_stack
 from auditor.analysis.tables import Tables
 from auditor.analysis.tokens import Tokens
 from auditor.analysis.trace.tracer import AnalysisLimit, Tracer
+from auditor.analysis.unlogged import Print, Unlogged
 from auditor.report.model import SettingInForce
-from auditor.submission.model import Problem, SourceFile, Submission
+from auditor.submission.model import Claim, Problem, SourceFile, Submission
 
 __all__ = ["AnalysisLimit", "Program"]
 
@@ -73,18 +75,32 @@ class Program:
     @cached_property
     def blind(self) -> str | None:
         """Why silence about this program says nothing, if it doesn't."""
+        if self.learning.scorings:
+            return None
         entry = self.submission.entry.path
         for problem in (*self.problems, *self.submission.problems):
             if problem.what.startswith(NOT_READ) and problem.where.partition(":")[0] == entry:
-                if not self.learning.scorings:
-                    return problem.what.removeprefix(NOT_READ)
-        if not self.learning.scorings:
-            return "no score of validation tokens was found in the code that runs"
-        return None
+                return problem.what.removeprefix(NOT_READ)
+        return "no score of validation tokens was found in the code that runs"
 
     @cached_property
     def sources(self) -> dict[str, SourceFile]:
-        return self.submission._by_path()
+        return self.submission.by_path()
+
+    def unlogged(self, path: str, line: int) -> Print | None:
+        """What the logs would hold if the settings had switched this line on, and do not."""
+        cache = self.facts.setdefault("unlogged", {})
+        if path not in cache:
+            source = self.sources.get(path)
+            logs = self.submission.logs
+            taken = _switched_on(self.tracer, path, {c.key for c in self._logged_claims})
+            cache[path] = Unlogged(source, logs, taken) if source is not None else None
+        known: Unlogged | None = cache[path]
+        return known.at(line) if known is not None else None
+
+    @property
+    def _logged_claims(self) -> list[Claim]:
+        return [claim for claim in self.submission.claims if claim.kind == "log"]
 
     def text(self, path: str, line: int) -> str:
         """The source line, without its indentation."""
@@ -128,6 +144,19 @@ def _traced(submission: Submission, host: SubmissionHost) -> Program:
         _with_decisions(host, tracer),
         frozenset(host.executed),
     )
+
+
+def _switched_on(tracer: Tracer, path: str, logged: set[str]) -> list[list[ast.stmt]]:
+    """The blocks of a source that run because of settings of which the logs say nothing."""
+    found = []
+    for test, truth, at, where in tracer.decisions:
+        if where != path or not isinstance(at, ast.If):
+            continue
+        names = {str(node.data).lower() for node in walk([test]) if node.op == "env"}
+        block = at.body if truth else at.orelse
+        if names and not names & logged and block:
+            found.append(block)
+    return found
 
 
 def _with_decisions(host: SubmissionHost, tracer: Tracer) -> tuple[SettingInForce, ...]:

@@ -15,6 +15,7 @@ from auditor.report.model import Finding, Level
 from auditor.rules.base import Rule
 from auditor.rules.steps import flow_steps
 
+
 def ordering_finding(
     program: Program, rule: Rule, found: Ordering, what: str, site: tuple[str, int] | None = None
 ) -> Finding:
@@ -47,7 +48,7 @@ def _gap(program: Program, found: Ordering) -> str:
     if not update.targets:
         return "; what the loss compares the validation tokens with was not followed"
     if learning.may_be_train(update):
-        return "; training data goes the same way, and which of the two it is was not decided"
+        return "; training data goes the same way, and the clock of the run decides which of the two it is"
     if any(depends_on_unknown_setting(program, n) for n in (update.at, found.scoring.at)):
         return "; whether this branch runs hangs on a setting that the submission does not show"
     if starts_beside(program, found):

@@ -103,7 +103,7 @@ def _ends(program: Program, update: Update) -> list[tuple[Node, bool]]:
     for part in parts:
         limits = bounds(part)
         if limits is not None and is_none(limits[0]) and not is_none(limits[1]):
-            ends.append((limits[1], part.op == "tuple"))
+            ends.append((limits[1], part.op == "tuple" and part.data.items[0].op != "const"))
     return ends
 
 

@@ -67,7 +67,9 @@ def _restored(program: Program) -> list[Event]:
     for event in program.tracer.events:
         if event.kind != "load_state" or not _owners(event.args[0]):
             continue
-        round_trip = program.learning.from_file(event) or _rounded(program, program.learning.loaded(event))
+        round_trip = program.learning.from_file(event) or _rounded(
+            program, program.learning.loaded(event)
+        )
         if round_trip or any(_copies(program, event, earlier) for earlier in found):
             found.append(event)
     return found

@@ -69,8 +69,8 @@ def _trained_on(program: Program) -> Iterator[Finding]:
         if setting is None:
             gap = learning.may_be_train(update)
             message = (
-                "appears to break: the training loss is computed on validation tokens where a branch "
-                "that was not decided puts them in place of training data"
+                "appears to break: the training loss is computed on validation tokens, if the run's clock "
+                "lets them take the place of training data"
                 if gap
                 else "breaks: the training loss is computed on validation tokens"
             )

@@ -76,9 +76,7 @@ def clone_delta(repository: GitRepository, head: str, base: str | None) -> Delta
     return Delta(paths, frozenset((*before, *carried)), oids)
 
 
-def _carried(
-    repository: GitRepository, head: str, start: str, base: str | None
-) -> dict[str, str]:
+def _carried(repository: GitRepository, head: str, start: str, base: str | None) -> dict[str, str]:
     """What the branch had gained since ``start`` by the time of ``head``: path -> object.
 
     A pull request may bring such files along without a common commit, when newer work of the branch
@@ -144,9 +142,9 @@ def checkout_delta(
     for path, size in tree.sizes.items():
         entry = before.get(path)
         same_size = entry is not None and entry.size == size
-        if entry is None or not same_size or (path.endswith(_CODE) and tree.oid(path) != entry.oid):
-            if path not in carried or carried[path] != tree.oid(path):
-                changed.add(path)
+        edited = path.endswith(_CODE) and entry is not None and tree.oid(path) != entry.oid
+        if (not same_size or edited) and carried.get(path) != tree.oid(path):
+            changed.add(path)
     oids = frozenset((*(e.oid for e in before.values()), *carried.values()))
     return Delta(frozenset(changed), frozenset((*before, *carried)), oids)
 

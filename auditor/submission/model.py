@@ -92,9 +92,10 @@ class Submission:
 
     def source(self, path: str) -> SourceFile | None:
         """The source with this path, whether file or payload."""
-        return self._by_path().get(path)
+        return self.by_path().get(path)
 
-    def _by_path(self) -> dict[str, SourceFile]:
+    def by_path(self) -> dict[str, SourceFile]:
+        """Every source of the submission by its path; the entry, modules, payloads and evidence."""
         found = {self.entry.path: self.entry}
         found.update((s.path, s) for s in self.modules.values())
         found.update((s.path, s) for group in self.payloads.values() for s in group)

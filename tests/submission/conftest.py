@@ -57,9 +57,7 @@ class Repo:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
-    def commit(
-        self, files: Mapping[str, str | bytes], message: str = "change", at: int = 0
-    ) -> str:
+    def commit(self, files: Mapping[str, str | bytes], message: str = "change", at: int = 0) -> str:
         self.write(files)
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", message, at=at)

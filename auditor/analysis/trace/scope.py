@@ -108,6 +108,10 @@ def _targets(statement: ast.AST) -> Iterator[ast.AST]:
             yield one
 
 
+def _constant(target: ast.Subscript) -> bool:
+    return isinstance(target.slice, ast.Constant)
+
+
 def changing_names(
     tree: ast.Module,
 ) -> tuple[frozenset[str], frozenset[str], frozenset[object]]:
@@ -139,9 +143,8 @@ def changing_names(
                 for target in _targets(current):
                     if isinstance(target, ast.Attribute):
                         attributes.add(target.attr)
-                    elif isinstance(target, ast.Subscript):
-                        if isinstance(target.slice, ast.Constant):
-                            keys.add(target.slice.value)
+                    elif isinstance(target, ast.Subscript) and _constant(target):
+                        keys.add(target.slice.value)  # type: ignore[attr-defined]
             todo.extend((child, inside) for child in statements(current))
 
     visit(tree, False)
