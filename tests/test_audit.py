@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from auditor.analysis.program import AnalysisLimit
+from auditor.analysis.unlogged import Print
 from auditor.audit import audit, is_tool_fault
 from auditor.report.model import Level, Outcome, SettingInForce
 from auditor.rules.base import NotChecked, Rule
@@ -22,6 +23,9 @@ class FakeProgram:
         self.problems = (PROBLEM, PROBLEM)
         self.settings = (SETTING,)
         self.blind = None
+
+    def unlogged(self, path, line):
+        return None
 
 
 class BlindProgram(FakeProgram):
@@ -53,6 +57,16 @@ def test_findings_come_with_their_source_and_settings(submission, finding):
     assert report.problems == (PROBLEM,)
     assert report.revision == submission.revision
     assert report.verdict == "violation"
+
+
+def test_code_that_the_logs_contradict_breaks_nothing_for_sure(submission, finding):
+    class Unlogged(FakeProgram):
+        def unlogged(self, path, line):
+            return Print("log", "adapting the weights", 3)
+
+    report = run(submission, rule("target-in-key", lambda program: [finding()]), build=Unlogged)
+    (told,) = report.findings
+    assert told.level is Level.SUSPECT and "adapting the weights" in told.message
 
 
 def test_every_rule_of_the_ruleset_is_accounted_for(submission):

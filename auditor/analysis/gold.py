@@ -211,7 +211,9 @@ class Gold:
         """Whether what a value is made from says nothing about the value's dependence."""
         if node.op in ("forward", "const", "ext") or not takes_content(node):
             return True
-        return self.is_token(node) or (node.op == "call" and node.data == "len")
+        if node.op in ("call", "method") and last_name(node) in ("any", "len"):
+            return True  # whether there is work to do, for any token
+        return self.is_token(node)
 
     def sources(self, node: Node) -> Iterator[Node]:
         """What a value is made from in the same iteration, updates before it included."""
@@ -291,6 +293,12 @@ class Gold:
             self.is_running(a) and any(v is node for v in alternatives(a, 12)) for a in node.args
         )
 
+    def sums(self, node: Node) -> bool:
+        """Whether the node adds up values of many positions."""
+        if node.op in ("call", "method"):
+            return last_name(node) in _SUMS
+        return node.op == "binop" and node.data in "+-" and self._adds_up(node)
+
     @staticmethod
     def is_running(node: Node) -> bool:
         """Whether the node is a loop-carried value, such as a running total."""
@@ -298,14 +306,17 @@ class Gold:
 
     def accumulates(self, start: Node) -> Node | None:
         """Where ``start`` is added up over positions on its way to an output, if it is."""
-        reached = self.flow.forward([start], self.scores_on, limit=4000, stores=self.kept)
-        for uid in sorted(reached):
-            node = self.flow.nodes[uid]
-            summed = node.op in ("call", "method") and last_name(node) in _SUMS
-            summed = summed or (node.op == "binop" and node.data in "+-" and self._adds_up(node))
-            if summed and (output := self.scores.reaches_output(node)) is not None:
+        for total in self.totals(start):
+            output = self.scores.reaches_output(total)
+            if output is not None:
                 return output
         return None
+
+    def totals(self, start: Node) -> Iterator[Node]:
+        """The sums that ``start`` goes into."""
+        reached = self.flow.forward([start], self.scores_on, limit=4000, stores=self.kept)
+        nodes = (self.flow.nodes[uid] for uid in sorted(reached))
+        return (node for node in nodes if self.sums(node))
 
 
 def _from_mapping(node: Node, depth: int = 6) -> bool:

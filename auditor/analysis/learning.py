@@ -190,7 +190,8 @@ class Learning:
         for event in self.flow.tracer.events:
             if event.kind != "step" or event.at.uid < backward.uid:
                 continue
-            if not any(may_precede(one, backward) for one in alternatives(event.args[0], 6)):
+            made = [o for r in alternatives(event.args[0], 6) for o in self.flow.roots(r)]
+            if made and not any(may_precede(one, backward) for one in made):
                 continue  # made later, for other gradients
             if (
                 event.at.ctx.loops[: len(loops)] == loops
@@ -221,7 +222,7 @@ class Learning:
         """Whether weights are changed in place with what the backward pass computed."""
         return any(
             store.at.uid > event.at.uid
-            and self._all_of(store.root) & models
+            and (self._all_of(store.root) | _ids(store.root)) & models
             and any(map(_is_gradient, self.flow.backward([store.value], memory=False, limit=300)))
             for stores in self.flow.tracer.stores.values()
             for store in stores
@@ -314,7 +315,7 @@ class Learning:
         """The scores in the claimed evaluation, or else in the last that is printed or written."""
         if self.claimed_report is not None:
             claimed = [
-                s for s in self.scorings if self.claimed_report in self._reports(s.at, as_value)
+                s for s in self.scorings if self.claimed_report in self.reports(s.at, as_value)
             ]
             if claimed:
                 return claimed
@@ -335,7 +336,7 @@ class Learning:
 
     def reaches_claimed(self, node: Node) -> bool:
         """Whether ``node`` goes into the claimed score, as far as it is known which that is."""
-        return self.claimed_report is None or self.claimed_report in self._reports(node, as_value)
+        return self.claimed_report is None or self.claimed_report in self.reports(node, as_value)
 
     @cached_property
     def contradicted(self) -> bool:
@@ -350,13 +351,13 @@ class Learning:
     @cached_property
     def _printed(self) -> list[Event]:
         """What is printed, logged or written of scores of validation tokens."""
-        found = {id(e): e for s in self.scorings for e in self._reports(s.at, as_value)}
+        found = {id(e): e for s in self.scorings for e in self.reports(s.at, as_value)}
         return sorted(found.values(), key=lambda e: e.at.uid)
 
     def _last_output(self, scoring: Scoring) -> int:
-        return max((e.at.uid for e in self._reports(scoring.at)), default=-1)
+        return max((e.at.uid for e in self.reports(scoring.at)), default=-1)
 
-    def _reports(
+    def reports(
         self, score: Node, step: Callable[[Node, Node], bool] | None = None
     ) -> list[Event]:
         """The outputs that ``score`` reaches."""
@@ -442,8 +443,13 @@ class Learning:
         That is between the two, or anywhere in ``loop``: at its end for the next turn.
         """
         fresh: set[int] = set()
+        shared = shared_loops(update, scoring)
+        depth = len(shared) if loop is None else shared.index(loop) + 1
+        own = set(update.at.ctx.loops[depth:][-1:])  # what is set there is set for the next update
         for stores in self.flow.tracer.stores.values():
             for store in stores:
+                if own.intersection(store.at.ctx.loops):
+                    continue
                 early = loop is not None and store.at.uid < update.at.uid
                 if (
                     (store.at.uid < scoring.at.uid if loop is None else loop in store.at.ctx.loops)
@@ -534,6 +540,10 @@ def _same_tensor(node: Node) -> bool:
 
 def _is_clone(node: Node) -> bool:
     return node.op == "method" and node.data == "clone"
+
+
+def _ids(node: Node) -> frozenset[int]:
+    return frozenset((id(node.data),)) if node.op == "object" else frozenset()
 
 
 def _is_clock(node: Node) -> bool:

@@ -84,9 +84,22 @@ def _reaches_ahead(program: Program, update: Update, scoring: Scoring) -> bool:
 def _scored_first(program: Program, update: Update, earlier: Scoring) -> bool:
     """Whether ``earlier`` scored the update's tokens before it, iteration by iteration."""
     learning = program.learning
-    if earlier.at.uid > update.at.uid or earlier.at.uid in learning.learned_losses:
+    if earlier.at.uid > update.at.uid:
+        return False
+    if earlier.at.uid in learning.learned_losses and not _counts_too(program, update, earlier):
         return False
     return any(learning.scores_others(earlier, loop) for loop in shared_loops(update, earlier))
+
+
+def _counts_too(program: Program, update: Update, loss: Scoring) -> bool:
+    """Whether a training loss is reported as a score when the updates are over, from one epoch."""
+    epochs = set(program.learning.repeated_loops(update))
+    if epochs.intersection(loss.at.ctx.loops):
+        return False
+    return any(
+        not set(update.at.ctx.loops).intersection(event.at.ctx.loops)
+        for event in program.learning.reports(loss.at)
+    )
 
 
 def _first_only(program: Program, scoring: Scoring, loop: Loop) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from auditor.analysis.graph import VIEWS, Node, alternatives
+from auditor.analysis.graph import VIEWS, Node, alternatives, common_loops
 from auditor.analysis.program import Program
 from auditor.analysis.scores import last_name
 from auditor.report.model import Finding, Level
@@ -27,6 +27,8 @@ def check(program: Program) -> Iterable[Finding]:
         output = program.gold.accumulates(kept)
         if output is None or (place.path, place.line) in seen:
             continue
+        if _of_whole_passes(program, place, kept):
+            continue
         seen.add((place.path, place.line))
         stations = [
             (place, "two scores of the realised token are compared, the better one is kept")
@@ -41,6 +43,18 @@ def check(program: Program) -> Iterable[Finding]:
         yield RULE.finding(
             Level.VIOLATION, place.path, place.line, message, steps=steps, column=place.column
         )
+
+
+def _of_whole_passes(program: Program, place: Node, kept: Node) -> bool:
+    """Whether totals of whole evaluations are compared: that picks a run, no expert for a token."""
+    losses = {node.uid: target for node, target in program.scores.val_losses}
+    behind = program.flow.backward([kept], lambda n: not program.gold.sums(n), limit=3000)
+    if any(node.uid in losses for node in behind):
+        return False
+    whole = program.flow.backward([kept], lambda n: n.uid not in losses, limit=3000)
+    targets = [losses[node.uid] for node in whole if node.uid in losses]
+    loops = {loop for total in program.gold.totals(kept) for loop in common_loops(place, total)}
+    return not any(program.learning.varies(t, loop) for t in targets for loop in loops)
 
 
 def _extremes(program: Program) -> Iterator[tuple[Node, Node]]:
@@ -84,14 +98,21 @@ def _piled(program: Program, node: Node) -> bool:
 
 def _is_log_sum(program: Program, extreme: Node, scores: list[Node]) -> bool:
     """``max(a, b) + log(… a … b …)``: the extreme only keeps a sum of probabilities in range."""
-    for user in program.flow.users.get(extreme.uid, ()):
-        if user.op == "binop" and user.data == "-" and user.args[1] is extreme:
-            return True
-        if user.op == "binop" and user.data == "+":
-            other = user.args[1] if user.args[0] is extreme else user.args[0]
-            if _made_from(program, other, scores):
+    for name in (extreme, *_joins(program, extreme)):
+        for user in program.flow.users.get(name.uid, ()):
+            if user.op == "binop" and user.data == "-" and user.args[1] is name:
                 return True
+            if user.op == "binop" and user.data == "+":
+                other = user.args[1] if user.args[0] is name else user.args[0]
+                if _made_from(program, other, scores):
+                    return True
     return False
+
+
+def _joins(program: Program, node: Node) -> Iterator[Node]:
+    """The names under which a value lives on behind a loop or a branch."""
+    joined = program.flow.forward([node], lambda _, user: user.op == "phi", limit=8)
+    yield from (program.flow.nodes[uid] for uid in joined if uid != node.uid)
 
 
 def _made_from(program: Program, node: Node, scores: list[Node]) -> bool:

@@ -143,7 +143,8 @@ def checkout_delta(
         entry = before.get(path)
         same_size = entry is not None and entry.size == size
         edited = path.endswith(_CODE) and entry is not None and tree.oid(path) != entry.oid
-        if (not same_size or edited) and carried.get(path) != tree.oid(path):
+        same = path in carried and carried[path] == tree.oid(path)
+        if (not same_size or edited) and not same:
             changed.add(path)
     oids = frozenset((*(e.oid for e in before.values()), *carried.values()))
     return Delta(frozenset(changed), frozenset((*before, *carried)), oids)

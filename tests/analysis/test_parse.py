@@ -114,6 +114,8 @@ NEWER = {
     "debug": ("f'{a['k']=}'", None),
     "implicit concatenation": ("'x' f'{a['k']}' 'y{}'", "f\"x{a['k']}y{{}}\""),
     "braces": ("f'{{{a['k']}}}'", "f\"{{{a['k']}}}\""),
+    "keyword after a digit": ("f'{a['k']if 0else b}'", None),
+    "keyword after a bracket": ("f'{w((a-(0 if b else 1))for a in b)} {a['k']}'", None),
 }
 
 

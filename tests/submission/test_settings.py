@@ -59,6 +59,20 @@ def in_script(text: str, name: str = "run.sh") -> dict[str, str]:
     return values(submission(scripts={name: text}))
 
 
+def test_environment_given_to_a_launcher() -> None:
+    given = submission(
+        readme="# T\n## Run\n```\nmodal run go.py --extra-env 'DEPTH=3;MODE=a,b'\n```\n",
+        scripts={"go.py": "env = {'DEPTH': '1', 'WIDTH': '2'}\n"},
+    )
+    found = values(given)
+    assert (found["depth"], found["mode"], found["width"]) == ("3", "a,b", "2")
+
+
+def test_profiles_of_a_launcher_that_disagree_say_nothing() -> None:
+    found = in_script("a = {'DEPTH': '1', 'WIDTH': '2'}\nb = {'DEPTH': '3'}\n", "go.py")
+    assert "depth" not in found and found["width"] == "2"
+
+
 class TestReadmeCommands:
     def test_continued_command_with_prefixes_and_options(self) -> None:
         found = in_readme(
