@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import os
@@ -213,11 +214,14 @@ def _audit_all(
     renderer: TextRenderer | None,
 ) -> Report:
     """Audits one after another and shows each as soon as it is done; keeps no source texts."""
+    gc.disable()  # a graph lives as long as its audit; looking for garbage would cost a fifth
     from auditor.audit import audit
 
     reports: list[SubmissionReport] = []
     problems: list[Problem] = []
     for given, item in items:
+        if reports:
+            gc.collect()
         if isinstance(item, Problem):
             problems.append(item)
             if renderer:

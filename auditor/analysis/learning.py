@@ -49,6 +49,7 @@ class Update:
     state: frozenset[int]  # what the step changes: ids of modules, uids of tensors
     leaves: tuple[Node, ...]  # free-standing tensors among them
     losses: frozenset[int] = frozenset()  # uids of the comparisons with tokens that it learns from
+    assumed: bool = False  # the optimiser's parameters were not found: taken for those in the loss
 
     @property
     def free_standing(self) -> bool:
@@ -109,7 +110,14 @@ class Learning:
             return None  # a gradient that is looked at, but not followed
         losses = frozenset(n.uid for n, _ in compared)
         return Update(
-            event.at, loss, tuple(seen), learned, state or frozenset(models), leaves, losses
+            at=event.at,
+            loss=loss,
+            tokens=tuple(seen),
+            targets=learned,
+            state=state or frozenset(models),
+            leaves=leaves,
+            losses=losses,
+            assumed=bool(steps) and not state,
         )
 
     def is_training(self, update: Update) -> bool:
@@ -193,10 +201,10 @@ class Learning:
             made = [o for r in alternatives(event.args[0], 6) for o in self.flow.roots(r)]
             if made and not any(may_precede(one, backward) for one in made):
                 continue  # made later, for other gradients
-            if (
-                event.at.ctx.loops[: len(loops)] == loops
-                or loops[: len(event.at.ctx.loops)] == event.at.ctx.loops
-            ):
+            around = event.at.ctx.loops
+            if event.args[0].op == "elem" and event.args[0].ctx.loops == around:
+                around = around[:-1]  # one optimiser after the other
+            if around[: len(loops)] == loops or loops[: len(around)] == around:
                 found.extend(event.args)
                 if len(found) >= 4:
                     break
@@ -357,9 +365,7 @@ class Learning:
     def _last_output(self, scoring: Scoring) -> int:
         return max((e.at.uid for e in self.reports(scoring.at)), default=-1)
 
-    def reports(
-        self, score: Node, step: Callable[[Node, Node], bool] | None = None
-    ) -> list[Event]:
+    def reports(self, score: Node, step: Callable[[Node, Node], bool] | None = None) -> list[Event]:
         """The outputs that ``score`` reaches."""
         reached = self.flow.forward([score], step, limit=6000)
         return [
@@ -431,7 +437,7 @@ class Learning:
             if event.kind != "load_state" or not update.at.uid < event.at.uid < scoring.at.uid:
                 continue
             owners = [o.data for o in alternatives(event.args[0], 4) if o.op == "object"]
-            if not any(id(o) in update.state for o in owners):
+            if not any(self.members(o) & update.state for o in owners):
                 continue
             if self._older(event, update):
                 return True

@@ -47,6 +47,8 @@ def _gap(program: Program, found: Ordering) -> str:
     update, learning = found.update, program.learning
     if not update.targets:
         return "; what the loss compares the validation tokens with was not followed"
+    if update.assumed:
+        return "; which parameters the optimiser moves was not followed"
     if learning.may_be_train(update):
         return "; training data goes the same way, and the clock of the run decides which of the two it is"
     if any(depends_on_unknown_setting(program, n) for n in (update.at, found.scoring.at)):
