@@ -165,17 +165,6 @@ def _made_before(program: Program, token: Node, moment: Node) -> bool:
     return True
 
 
-def second_site(update: Node, score: Node) -> tuple[str, int]:
-    """Where the second pass begins: the outermost call around ``score`` that is not around ``update``."""
-    around = set(_calls(update))
-    site = (score.path, score.line)
-    for call in _calls(score):
-        if call in around:
-            break
-        site = (call.path, getattr(call.at, "lineno", score.line))
-    return site
-
-
 def starts_beside(program: Program, found: Ordering) -> bool:
     """Whether where the scored tokens begin is computed while the updates run, or by what runs them."""
     update, scoring = found.update, found.scoring

@@ -107,9 +107,14 @@ class Scores:
         return set(grown)
 
     @cached_property
-    def outputs(self) -> set[int]:
-        """uids of the values that are printed, logged, written or reduced over ranks."""
-        return {a.uid for e in self.flow.tracer.events if e.kind == "output" for a in e.args}
+    def outputs(self) -> dict[int, Node]:
+        """Values that are printed, logged, written or reduced over ranks: uid -> where first."""
+        found: dict[int, Node] = {}
+        for event in self.flow.tracer.events:
+            if event.kind == "output":
+                for value in event.args:
+                    found.setdefault(value.uid, event.at)
+        return found
 
     def path_to_score(
         self, start: Node, blocked: frozenset[int] = frozenset()

@@ -36,7 +36,8 @@ def step(program: Program, node: Node, text: str) -> Step:
 def flow_steps(program: Program, stations: Iterable[tuple[Node, str]]) -> tuple[Step, ...]:
     """Steps for ``stations`` with repeated lines merged; the middle of a long way is left out."""
     steps: list[Step] = []
-    for node, text in stations:
+    for station, text in stations:
+        node = program.scores.outputs.get(station.uid, station) if "report" in text else station
         if steps and steps[-1].path == node.path and steps[-1].line == node.line:
             if text != steps[-1].text and text.startswith(("the count", "reaches")):
                 steps[-1] = Step(node.path, node.line, text, node.column)

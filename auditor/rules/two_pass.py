@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from auditor.analysis.order import Order, early_fills, orderings, second_site
+from auditor.analysis.order import Order, early_fills, orderings
 from auditor.analysis.program import Program
 from auditor.report.model import Finding
 from auditor.rules.base import Rule
 from auditor.rules.order_findings import fill_finding, ordering_finding
+from auditor.rules.steps import call_site
 
 _PULL = "https://github.com/openai/parameter-golf/pull/"
 
@@ -16,11 +17,11 @@ _PULL = "https://github.com/openai/parameter-golf/pull/"
 def check(program: Program) -> Iterable[Finding]:
     for found in orderings(program):
         if found.order is Order.SECOND_PASS and not found.update.free_standing:
-            site = second_site(found.update.at, found.scoring.at)
+            site = call_site(found.scoring.at, found.update.at)
             yield ordering_finding(program, RULE, found, found.order.value, site)
     for fill in early_fills(program):
         if fill.order is Order.SECOND_PASS:
-            yield fill_finding(program, RULE, fill, second_site(fill.store.at, fill.read.node))
+            yield fill_finding(program, RULE, fill, call_site(fill.read.node, fill.store.at))
 
 
 RULE = Rule(
