@@ -8,6 +8,7 @@ from auditor.analysis.order import Order, orderings
 from auditor.analysis.program import Program
 from auditor.report.model import Finding
 from auditor.rules.base import Rule
+from auditor.rules.order_examples import PRELUDE, SCORE_FIRST
 from auditor.rules.order_findings import ordering_finding
 
 _PULL = "https://github.com/openai/parameter-golf/pull/"
@@ -35,28 +36,8 @@ headline evaluation begins, puts the validation set into the evaluated weights.
 """,
     clears="Leave the validation tokens out of everything that happens before the headline evaluation.",
     check=check,
-    forbidden="""\
-import glob, os
-import numpy as np, torch, torch.nn.functional as F
-
-def tokens(pattern):
-    shard = glob.glob(os.environ["DATA_PATH"] + pattern)[0]
-    return torch.from_numpy(np.fromfile(shard, dtype=np.uint16).astype(np.int64))
-
-train, val = tokens("/fineweb_train_*.bin"), tokens("/fineweb_val_*.bin")
-
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.table = torch.nn.Embedding(1024, 1024)
-    def forward(self, x, y):
-        return F.cross_entropy(self.table(x), y)
-
-model = Net()
-optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-for step in range(1000):
-    model(train[step * 64 : step * 64 + 64], train[step * 64 + 1 : step * 64 + 65]).backward()
-    optimizer.step()
+    forbidden=PRELUDE
+    + """\
 for start in range(0, val.numel() - 65, 64):
     loss = model(val[start : start + 64], val[start + 1 : start + 65])
     loss.backward()
@@ -67,37 +48,5 @@ for start in range(0, val.numel() - 65, 64):
         total += model(val[start : start + 64], val[start + 1 : start + 65]).item() * 64
 print("val_loss", total / val.numel())
 """,
-    allowed="""\
-import glob, os
-import numpy as np, torch, torch.nn.functional as F
-
-def tokens(pattern):
-    shard = glob.glob(os.environ["DATA_PATH"] + pattern)[0]
-    return torch.from_numpy(np.fromfile(shard, dtype=np.uint16).astype(np.int64))
-
-train, val = tokens("/fineweb_train_*.bin"), tokens("/fineweb_val_*.bin")
-
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.table = torch.nn.Embedding(1024, 1024)
-    def forward(self, x, y):
-        return F.cross_entropy(self.table(x), y)
-
-model = Net()
-optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-for step in range(1000):
-    model(train[step * 64 : step * 64 + 64], train[step * 64 + 1 : step * 64 + 65]).backward()
-    optimizer.step()
-total = 0.0
-for start in range(0, val.numel() - 65, 64):
-    x, y = val[start : start + 64], val[start + 1 : start + 65]
-    with torch.no_grad():
-        total += model(x, y).item() * 64
-    for epoch in range(3):
-        loss = model(x, y)
-        loss.backward()
-        optimizer.step()
-print("val_loss", total / val.numel())
-""",
+    allowed=SCORE_FIRST,
 )
