@@ -496,6 +496,8 @@ def _array_method(
         t.store(receiver, None, args[0], name, at)  # a list in a mapping that makes its own
     elif name == "fill" and args:
         t.store(receiver, None, args[0], "fill", at)
+    elif name == "readinto" and args:
+        t.store(args[0], None, result, "=", at)
     elif name == "sort" and not args:
         return receiver
     return result

@@ -18,7 +18,7 @@ from auditor.analysis.library import constant_text
 
 IOTA = "iota"
 _READS = re.compile(
-    r"(^|\.)(fromfile|memmap|frombuffer|from_file|load|open|load_file|read_bytes|read|loadtxt|glob|iglob)(\(\))?$"
+    r"(^|\.)(fromfile|memmap|frombuffer|from_file|load|open|load_file|read_bytes|read|readinto|loadtxt|glob|iglob)(\(\))?$"
 )
 _DOCUMENT_READS = frozenset(("open", "json.load", "json.loads"))
 _DOCUMENTS = re.compile(r"\.(?:jsonl?|ya?ml|toml|txt|md)$", re.MULTILINE)

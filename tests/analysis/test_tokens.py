@@ -94,6 +94,23 @@ def test_what_is_made_from_tokens_is_no_token(trace: Trace, value: str) -> None:
     assert kinds(trace(HEAD + f"show({value})\n")) == [set()]
 
 
+def test_a_buffer_that_a_file_is_read_into(trace: Trace) -> None:
+    traced = trace(
+        """
+import torch
+def shard(pattern):
+    buffer, other = torch.empty(100, dtype=torch.uint16), torch.empty(100)
+    with open(pattern, "rb") as file:
+        file.readinto(buffer.numpy())
+    return buffer, other
+tokens, untouched = shard("d/fineweb_val_0.bin")
+show(tokens[1:])
+show(untouched[1:])
+"""
+    )
+    assert kinds(traced) == [{"val"}, set()]
+
+
 def test_the_streams_are_told_apart(trace: Trace) -> None:
     traced = trace(HEAD + "show(val[1:], train[1:], torch.cat([val, train]))\n")
     assert kinds(traced) == [{"val"}, {"train"}, {"val", "train"}]
