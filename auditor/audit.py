@@ -140,19 +140,23 @@ def _unanalysed(
 
 
 def _supported(finding: Finding, program: Program) -> Finding:
-    """No violation by code that the logs don't show: they lack what it always prints."""
+    """No violation by code of which nothing shows that it made the reported score."""
     if finding.level is not Level.VIOLATION:
         return finding
+    if program.submission.auxiliary:
+        return _weakened(finding, "nothing shows that this script, beside the entry, was run")
     places = [(finding.path, finding.line), *((step.path, step.line) for step in finding.steps)]
     for path, line in dict.fromkeys(places):
         lacking = program.unlogged(path, line)
         if lacking is not None:
-            message = (
-                f"{finding.message.replace('breaks: ', 'appears to break: ', 1)}; "
-                f"it is switched on, but no log holds the {lacking.text!r} that it prints"
-            )
-            return replace(finding, level=Level.SUSPECT, message=message)
+            gap = f"it is switched on, but no log holds the {lacking.text!r} that it prints"
+            return _weakened(finding, gap)
     return finding
+
+
+def _weakened(finding: Finding, gap: str) -> Finding:
+    message = finding.message.replace("breaks: ", "appears to break: ", 1)
+    return replace(finding, level=Level.SUSPECT, message=f"{message}; {gap}")
 
 
 def _within(finding: Finding, entry: RuleEntry) -> Finding:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from auditor.analysis.program import AnalysisLimit
@@ -88,6 +90,13 @@ def test_silence_about_what_was_not_seen_is_not_a_result(submission, finding):
     assert check_of(report, "slot").reason == "no score was found"
     assert check_of(report, "two-pass").outcome is Outcome.RAN
     assert run(submission, silent, build=BlindProgram).verdict == "inconclusive"
+
+
+def test_a_script_beside_the_entry_is_a_suspect_at_most(submission, finding):
+    speaking = rule("two-pass", lambda program: [replace(finding(), level=Level.VIOLATION)])
+    (kept,) = run(replace(submission, auxiliary=True), speaking).findings
+    assert kept.level is Level.SUSPECT
+    assert "beside the entry" in kept.message
 
 
 def test_a_rule_that_cannot_decide_says_why_and_keeps_what_it_found(submission, finding):
