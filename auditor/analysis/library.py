@@ -337,10 +337,6 @@ def _namespace(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | Non
     return t.node("object", (), Instance(None, dict(kwargs), made=t.context), at)
 
 
-def _sequential(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | None:
-    return t.node("call", tuple(args), "torch.nn.Sequential", at)
-
-
 def _range(t: Tracer, args: Args, kwargs: Kwargs, at: ast.AST) -> Node | None:
     return t.node("call", tuple(args), "range", at)
 

@@ -29,8 +29,15 @@ class Ordering:
     loop: Loop | None = None
 
 
-def orderings(program: Program) -> Iterator[Ordering]:
+def orderings(program: Program) -> list[Ordering]:
     """Each update that a headline score has learned from too early, once."""
+    found: list[Ordering] | None = program.facts.get("orderings")
+    if found is None:
+        found = program.facts["orderings"] = list(_orderings(program))
+    return found
+
+
+def _orderings(program: Program) -> Iterator[Ordering]:
     learning = program.learning
     for update in learning.updates:
         if learning.is_training(update):
@@ -206,8 +213,15 @@ class Fill:
     order: Order
 
 
-def early_fills(program: Program) -> Iterator[Fill]:
+def early_fills(program: Program) -> list[Fill]:
     """Tables of validation tokens that are filled before the reads which score those tokens."""
+    found: list[Fill] | None = program.facts.get("early_fills")
+    if found is None:
+        found = program.facts["early_fills"] = list(_early_fills(program))
+    return found
+
+
+def _early_fills(program: Program) -> Iterator[Fill]:
     done: set[int] = set()
     for read in program.tables.reads:
         if not any(program.tokens.is_val(t.node) for t in read.tokens):

@@ -149,7 +149,6 @@ class Core:
                 target.clear()
                 target.update(states[0])
             return
-        first = states[0]
         merged: dict[str, Node] = {}
         for state in states:
             for name, value in state.items():
@@ -161,7 +160,6 @@ class Core:
                     if there is not None and not any(there is v for v in values):
                         values.append(there)
                 merged[name] = value if len(values) == 1 else self.phi(values, test)
-        del first
         target.clear()
         target.update(merged)
 

@@ -291,36 +291,33 @@ class Expressions(Calls):
         def body() -> list[Node]:
             return [self.eval(e.elt)]
 
-        (value,), filtered = self._comprehend(e, body)
+        (value,) = self._comprehend(e, body)
         box = Container(kind, [], {}, False, self.open_phi([value]))
-        del filtered
         return self.node(kind, (), box, e)
 
     def eval_DictComp(self, e: ast.DictComp) -> Node:
         def body() -> list[Node]:
             return [self.eval(e.key), self.eval(e.value)]
 
-        (key, value), _ = self._comprehend(e, body)
+        key, value = self._comprehend(e, body)
         made = self.container("dict", (), e)
         self.dict_set(made.data, self.node("phi", [key], "open"), value, strong=False)
         return made
 
-    def _comprehend(self, e: Any, body: Callable[[], list[Node]]) -> tuple[list[Node], bool]:
+    def _comprehend(self, e: Any, body: Callable[[], list[Node]]) -> list[Node]:
         outer, context = self.frame, self.context
         self.frame = Frame(outer.module, {}, outer, outer.function)
         self.frame.returns, self.frame.yields = outer.returns, outer.yields
-        filtered = False
         for generator in e.generators:
             iterable = self.eval(generator.iter)
             self.context = self.within(loop=Loop(e, self.module.path))
             self.bind_element(generator.target, iterable, e)
             for condition in generator.ifs:
-                filtered = True
                 test = self.eval(condition)
                 self.context = self.within(branch=Branch(test, True))
         values = body()
         self.frame, self.context = outer, context
-        return values, filtered
+        return values
 
     def eval_Call(self, e: ast.Call) -> Node:
         args: list[Node] = []

@@ -84,10 +84,6 @@ class Class:
     def is_model(self) -> bool:
         return any(name.endswith(("nn.Module", ".Module")) for name in self.external_bases)
 
-    @property
-    def is_optimizer(self) -> bool:
-        return any("optim" in name.lower() for name in self.external_bases)
-
 
 @dataclass(eq=False)
 class Frame:
