@@ -6,9 +6,11 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from auditor.analysis.program import AnalysisLimit, Program
 from auditor.analysis.stack import with_deep_stack
+from auditor.evidence.record import Record
 from auditor.report.model import Check, Finding, Level, Outcome, SubmissionReport
 from auditor.rules.base import NotChecked, Rule
 from auditor.rulesets import RuleEntry, Ruleset
@@ -41,12 +43,8 @@ def _audited(
     implemented: Mapping[str, Rule],
     build: Callable[[Submission], Program],
 ) -> SubmissionReport:
-    try:
-        program = build(submission)
-    except AnalysisLimit as limit:
-        return _unanalysed(submission, ruleset, implemented, str(limit))
-    except Exception as error:
-        return _unanalysed(submission, ruleset, implemented, fault(error))
+    program, untraced = _built(submission, build)
+    record = Record(submission, ruleset.limits, program, untraced)
     findings: list[Finding] = []
     checks: list[Check] = []
     for entry in ruleset.rules.values():
@@ -54,8 +52,8 @@ def _audited(
         if rule is None:
             checks.append(Check(entry.slug, Outcome.NOT_CHECKED, why_unbuilt(entry)))
             continue
-        found, check = _run(rule, program)
-        findings.extend(_within(_supported(finding, program), entry) for finding in found)
+        found, check = _run(rule, record)
+        findings.extend(_within(_supported(finding, record), entry) for finding in found)
         checks.append(check)
     kept = _distinct(findings)
     return SubmissionReport(
@@ -63,11 +61,33 @@ def _audited(
         entry=submission.entry.path,
         findings=kept,
         checks=tuple(checks),
-        settings=tuple(program.settings),
-        problems=_once((*submission.problems, *program.problems)),
+        settings=tuple(program.settings) if program else (),
+        problems=_once((*submission.problems, *(program.problems if program else ()))),
         revision=submission.revision,
         sources=_quoted(submission, kept),
+        unread=_unread(record, implemented.values(), checks),
     )
+
+
+def _unread(record: Record, rules: Iterable[Rule], checks: Iterable[Check]) -> str:
+    """Why no rule could judge the code, if none could."""
+    asking = {rule.slug for rule in rules if rule.check is not None}
+    states = [check for check in checks if check.rule in asking]
+    if not states or any(check.outcome is Outcome.RAN for check in states):
+        return ""
+    return record.untraced or states[0].reason
+
+
+def _built(
+    submission: Submission, build: Callable[[Submission], Program]
+) -> tuple[Program | None, str]:
+    """The traced program, or None and why there is none."""
+    try:
+        return build(submission), ""
+    except AnalysisLimit as limit:
+        return None, str(limit)
+    except Exception as error:
+        return None, fault(error)
 
 
 def is_tool_fault(failed: Check | Problem) -> bool:
@@ -103,50 +123,64 @@ def _registry() -> Sequence[Rule]:
     return RULES
 
 
-def _run(rule: Rule, program: Program) -> tuple[list[Finding], Check]:
-    """A rule's findings, those made before it gave up included, and whether it ran to its end."""
+def _run(rule: Rule, record: Record) -> tuple[list[Finding], Check]:
+    """A rule's findings, and whether its parts ran; the reasons of those that could not."""
+    parts = []
+    if rule.check is not None:
+        parts.append(_asked_code(rule.check, record))
+    if rule.check_record is not None:
+        parts.append(_asked_record(rule.check_record, record))
+    found = [finding for own, _ in parts for finding in own]
+    gaps = [gap for _, gap in parts if gap]
+    outcome = Outcome.NOT_CHECKED if len(gaps) == len(parts) else Outcome.PARTLY
+    reason = "; ".join(dict.fromkeys(gaps))
+    return found, Check(rule.slug, outcome if gaps else Outcome.RAN, reason)
+
+
+def _asked_code(
+    check: Callable[[Program], Iterable[Finding]], record: Record
+) -> tuple[list[Finding], str]:
+    if record.program is None:
+        return [], record.untraced
+    found, gap = _collected(partial(check, record.program))
+    return found, gap or ("" if found else record.program.blind or "")
+
+
+def _asked_record(
+    check: Callable[[Record], Iterable[Finding]], record: Record
+) -> tuple[list[Finding], str]:
+    if record.submission.auxiliary:
+        return [], "the evidence is checked with the folder's entry script"
+    return _collected(partial(check, record))
+
+
+def _collected(check: Callable[[], Iterable[Finding]]) -> tuple[list[Finding], str]:
+    """The findings, those made before the check gave up included, and why it gave up."""
     found: list[Finding] = []
     try:
-        for finding in rule.check(program):
+        for finding in check():
             found.append(finding)  # one by one: those made before an exception count
     except (NotChecked, AnalysisLimit) as reason:
-        return found, Check(rule.slug, Outcome.NOT_CHECKED, str(reason))
+        return found, str(reason)
     except Exception as error:
-        return found, Check(rule.slug, Outcome.NOT_CHECKED, fault(error))
-    if not found and program.blind:
-        return found, Check(rule.slug, Outcome.NOT_CHECKED, program.blind)
-    return found, Check(rule.slug, Outcome.RAN)
+        return found, fault(error)
+    return found, ""
 
 
-def _unanalysed(
-    submission: Submission, ruleset: Ruleset, implemented: Mapping[str, Rule], reason: str
-) -> SubmissionReport:
-    checks = (
-        Check(
-            entry.slug,
-            Outcome.NOT_CHECKED,
-            reason if entry.slug in implemented else why_unbuilt(entry),
-        )
-        for entry in ruleset.rules.values()
-    )
-    return SubmissionReport(
-        path=submission.path,
-        entry=submission.entry.path,
-        findings=(),
-        checks=tuple(checks),
-        problems=_once(submission.problems),
-        revision=submission.revision,
-    )
-
-
-def _supported(finding: Finding, program: Program) -> Finding:
+def _supported(finding: Finding, record: Record) -> Finding:
     """No violation by code of which nothing shows that it made the reported score."""
     if finding.level is not Level.VIOLATION:
         return finding
-    if program.submission.auxiliary:
+    if record.submission.auxiliary:
         return _weakened(finding, "nothing shows that this script, beside the entry, was run")
+    program = record.program
+    if program is None:
+        return finding
     places = [(finding.path, finding.line), *((step.path, step.line) for step in finding.steps)]
     for path, line in dict.fromkeys(places):
+        source = record.source(path)
+        if source is None or source.language != "python":
+            continue
         lacking = program.unlogged(path, line)
         if lacking is not None:
             gap = f"it is switched on, but no log holds the {lacking.text!r} that it prints"

@@ -26,6 +26,7 @@ class Level(str, Enum):
 
 class Outcome(str, Enum):
     RAN = "ran"
+    PARTLY = "partly"  # one kind of evidence was checked, another could not be
     NOT_CHECKED = "not-checked"
 
 
@@ -102,6 +103,7 @@ class SubmissionReport:
     problems: tuple[Problem, ...] = ()
     revision: str | None = None
     sources: Mapping[str, str] = field(default_factory=dict)  # path -> text, for code frames only
+    unread: str = ""  # why the code could not be judged at all, if it couldn't
     given: str = ""  # the input that led here, as the user named it
 
     @property
@@ -110,8 +112,8 @@ class SubmissionReport:
         for level in (Level.VIOLATION, Level.SUSPECT, Level.QUESTION):
             if any(f.level is level for f in self.findings):
                 return str(level.value)
-        ran = any(c.outcome is Outcome.RAN for c in self.checks)
-        return "no-findings" if ran else "inconclusive"
+        ran = any(c.outcome is not Outcome.NOT_CHECKED for c in self.checks)
+        return "no-findings" if ran and not self.unread else "inconclusive"
 
 
 @dataclass(frozen=True)

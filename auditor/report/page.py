@@ -38,6 +38,10 @@ def _sections(entry: RuleEntry, rule: Rule | None) -> Iterator[str]:
 
 def _examples(rule: Rule) -> Iterator[str]:
     for title, code in (("Forbidden", rule.forbidden), ("Allowed", rule.allowed)):
-        if code:
-            body = textwrap.indent(textwrap.dedent(code).strip("\n"), "    ")
-            yield f"{title}\n{'-' * len(title)}\n{body}"
+        files = {"": code} if isinstance(code, str) else code
+        parts = []
+        for name, text in files.items():
+            body = textwrap.indent(textwrap.dedent(text).strip("\n"), "    ")
+            parts.append(f"{name}\n\n{body}" if name else body)
+        if any(files.values()):
+            yield f"{title}\n{'-' * len(title)}\n" + "\n\n".join(parts)

@@ -161,9 +161,10 @@ class TextRenderer:
         if found:
             counts = ", ".join(_count(found[level], level.value) for level in Level if found[level])
             self._prose("  findings: ", counts)
-        ran = sum(check.outcome is Outcome.RAN for check in report.checks)
+        ran = sum(check.outcome is not Outcome.NOT_CHECKED for check in report.checks)
         self._prose("  checks: ", f"{ran} of {len(report.checks)} ran")
-        self._grouped("  not checked:", _unchecked(report))
+        self._grouped("  checked in part:", _reasons(report, Outcome.PARTLY))
+        self._grouped("  not checked:", _reasons(report, Outcome.NOT_CHECKED))
         self._grouped("  problems:", _by_party(report.problems))
         self._line()
 
@@ -234,11 +235,11 @@ def _ruling(finding: Finding) -> str:
     return " ".join((f"{finding.status}:", *links, f"({rest}pgcheck rule {finding.rule})"))
 
 
-def _unchecked(report: SubmissionReport) -> list[tuple[str, str]]:
-    """Reason and the rules it kept from running, in the order of the checks."""
+def _reasons(report: SubmissionReport, outcome: Outcome) -> list[tuple[str, str]]:
+    """Reason and the rules it kept from running whole, in the order of the checks."""
     groups: dict[str, list[str]] = {}
     for check in report.checks:
-        if check.outcome is Outcome.NOT_CHECKED:
+        if check.outcome is outcome:
             groups.setdefault(check.reason, []).append(check.rule)
     return [(reason, ", ".join(rules)) for reason, rules in groups.items()]
 

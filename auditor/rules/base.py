@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,9 @@ from auditor.report.model import Finding, Level, Step
 
 if TYPE_CHECKING:
     from auditor.analysis.program import Program
+    from auditor.evidence.record import Record
+
+Example = str | Mapping[str, str]  # a whole small script, or the files of a record folder by name
 
 
 class NotChecked(Exception):
@@ -20,8 +23,9 @@ class NotChecked(Exception):
 class Rule:
     """One rule of the challenge.
 
-    ``examples_forbidden`` and ``examples_allowed`` are whole small scripts: the documentation shows
-    them and the tests run the rule on them.
+    ``check`` asks the traced code, ``check_record`` the evidence beside it (files, logs, claims; the
+    code too, where ``record.program`` has it). A rule has one of them or both. ``forbidden`` and
+    ``allowed`` are shown by the documentation, and the tests run the rule on them.
     """
 
     slug: str
@@ -31,9 +35,10 @@ class Rule:
     sources: tuple[str, ...]
     page: str
     clears: str
-    check: Callable[[Program], Iterable[Finding]]
-    forbidden: str = ""
-    allowed: str = ""
+    check: Callable[[Program], Iterable[Finding]] | None = None
+    check_record: Callable[[Record], Iterable[Finding]] | None = None
+    forbidden: Example = ""
+    allowed: Example = ""
 
     def finding(
         self,

@@ -44,6 +44,8 @@ class Limits:
     margin_nats: float
     margin_p: float
     world_size: int
+    validation_bytes: int  # raw bytes of the validation documents
+    validation_tokens: Mapping[str, int]  # targets in them, by known tokenizer
 
 
 @dataclass(frozen=True)

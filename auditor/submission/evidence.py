@@ -21,6 +21,9 @@ _README = re.compile(r"(?i)readme[^/]*\.(?:md|rst|txt)$|readme$")
 _LOG = re.compile(
     r"(?i)\.log$|(?:^|[/_-])(?:logs?|train|eval|seed|run|out(?:put)?|results?)[^/]*\.txt$|^logs?/.*\.txt$"
 )
+_REQUIREMENTS = re.compile(
+    r"(?i)(?:^|/)(?:requirements[^/]*\.(?:txt|in)|pyproject\.toml|environment\.ya?ml)$"
+)
 _COMMANDS = re.compile(r"(?i)^commands?[^/]*\.txt$")
 _LAUNCHES = re.compile(r"\bsubprocess\b|\brunpy\b|\btorchrun\b|\bos\.(?:environ|system|exec)")
 
@@ -32,8 +35,9 @@ class Evidence:
     readme: list[SourceFile] = field(default_factory=list)
     run_scripts: list[SourceFile] = field(default_factory=list)
     logs: list[SourceFile] = field(default_factory=list)
+    requirements: list[SourceFile] = field(default_factory=list)
     metadata: Mapping[str, Any] | None = None
-    metadata_path: str | None = None
+    metadata_file: SourceFile | None = None
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -100,6 +104,8 @@ def _kind(inside: str) -> tuple[str, int]:
     depth = inside.count("/")
     if _README.search(inside) or (depth == 0 and inside.lower().endswith(".md")):
         return "readme", MAX_README
+    if _REQUIREMENTS.search(inside):
+        return "requirements", MAX_README
     if _LOG.search(inside):
         return "logs", 64 * 1024 * 1024
     if inside.lower().endswith(SHELL_SUFFIXES) or _COMMANDS.match(inside):
@@ -123,9 +129,9 @@ def _read_metadata(tree: FileTree, folder: str, files: list[str], found: Evidenc
     if not named:
         return
     path = named[0]
-    found.metadata_path = path
     try:
-        value = json.loads(tree.text(path, MAX_README))
+        found.metadata_file = SourceFile(path, tree.text(path, MAX_README), "text")
+        value = json.loads(found.metadata_file.text)
     except Unreadable as error:
         found.problems.append(error.problem)
         return

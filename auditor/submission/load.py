@@ -11,7 +11,7 @@ from auditor.submission import discover, evidence
 from auditor.submission.discover import Delta, Group
 from auditor.submission.git import GitError, GitRepository, git_root, iter_pull_refs
 from auditor.submission.languages import NATIVE_SUFFIXES, language_of
-from auditor.submission.model import Party, Problem, SourceFile, Submission
+from auditor.submission.model import Party, Problem, Pull, SourceFile, Submission
 from auditor.submission.modules import Reached, reach
 from auditor.submission.tree import DirectoryTree, FileTree, GitTree, Unreadable, is_utf8
 
@@ -236,9 +236,11 @@ def _submission(
         readme=tuple(proof.readme),
         run_scripts=tuple(proof.run_scripts),
         logs=tuple(proof.logs),
+        requirements=tuple(proof.requirements),
         metadata=proof.metadata,
-        metadata_path=proof.metadata_path,
-        sizes={p: size for p in group.files if (size := tree.sizes.get(p)) is not None},
+        metadata_file=proof.metadata_file,
+        files={p: tree.sizes.get(p) for p in group.files},
+        pull=_pull(delta),
         problems=tuple(problems),
         revision=tree.revision,
         auxiliary=group.auxiliary or path != group.entry,
@@ -246,6 +248,15 @@ def _submission(
     from auditor.submission.settings import claims
 
     return replace(submission, claims=claims(submission))
+
+
+def _pull(delta: Delta | None) -> Pull | None:
+    if delta is None:
+        return None
+    return Pull(
+        added=tuple(sorted(delta.paths - delta.base_paths)),
+        modified=tuple(sorted(delta.paths & delta.base_paths)),
+    )
 
 
 def _links(tree: FileTree, group: Group) -> list[Problem]:

@@ -65,6 +65,15 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Pull:
+    """The pull request that a submission came in with, as far as it is known."""
+
+    added: tuple[str, ...] = ()  # paths, sorted; empty without a history to compare with
+    modified: tuple[str, ...] = ()
+    title: str | None = None
+
+
+@dataclass(frozen=True)
 class Submission:
     """One entry: the script, every local module it reaches, and the evidence beside it.
 
@@ -82,10 +91,12 @@ class Submission:
     readme: tuple[SourceFile, ...] = ()
     run_scripts: tuple[SourceFile, ...] = ()
     logs: tuple[SourceFile, ...] = ()
+    requirements: tuple[SourceFile, ...] = ()  # requirements*.txt and the like
     metadata: Mapping[str, Any] | None = None  # submission.json, when it is there and an object
-    metadata_path: str | None = None
+    metadata_file: SourceFile | None = None  # its text, also when that is no object
     claims: tuple[Claim, ...] = ()  # in order of increasing authority: the last one for a key wins
-    sizes: Mapping[str, int] = field(default_factory=dict)  # every file in the folder, in bytes
+    files: Mapping[str, int | None] = field(default_factory=dict)  # the folder's, in bytes if known
+    pull: Pull | None = None
     problems: tuple[Problem, ...] = ()
     revision: str | None = None  # the commit, when read from git
     auxiliary: bool = False  # a script beside the entry that the entry doesn't reach
@@ -102,4 +113,7 @@ class Submission:
         found.update(
             (s.path, s) for s in (*self.natives, *self.readme, *self.run_scripts, *self.logs)
         )
+        found.update((s.path, s) for s in self.requirements)
+        if self.metadata_file is not None:
+            found[self.metadata_file.path] = self.metadata_file
         return found

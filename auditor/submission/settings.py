@@ -261,7 +261,7 @@ def _literals(script: SourceFile) -> Iterator[Claim]:
 
 def _metadata_claims(submission: Submission) -> Iterator[Claim]:
     """Scalars of groups such as ``config`` or ``hyperparameters``; other keys describe results."""
-    path = submission.metadata_path or ""
+    path = submission.metadata_file.path if submission.metadata_file else ""
 
     def walk(group: Mapping[str, Any], inside: bool, depth: int) -> Iterator[Claim]:
         for name, value in group.items():

@@ -81,7 +81,7 @@ def test_pull_request(bare: bool, repo: Any, tmp_path: Path) -> None:
     assert [s.path for s in found.run_scripts] == [f"{RECORD}/run.sh"]
     assert [s.path for s in found.logs] == [f"{RECORD}/logs/a.txt", f"{RECORD}/train_seed1.log"]
     assert [s.path for s in found.natives] == [f"{RECORD}/kernel.cu"]
-    assert found.sizes[f"{RECORD}/requirements.txt"] == 5
+    assert found.files[f"{RECORD}/requirements.txt"] == 5
 
 
 def test_several_records_are_several_submissions(repo: Any) -> None:
@@ -255,7 +255,7 @@ def test_absent_blobs(repo: Any) -> None:
         (repo.root / ".git" / "objects" / oid[:2] / oid[2:]).unlink()
     submissions, problems = split(load([], repo=repo.root, prs=[1, 2]))
     assert [s.entry.path for s in submissions] == [f"{RECORD}/train_gpt.py"]
-    assert f"{RECORD}/final_model.ptz" not in submissions[0].sizes
+    assert submissions[0].files[f"{RECORD}/final_model.ptz"] is None
     assert [(p.party, p.where) for p in problems] == [(Party.ENVIRONMENT, f"{RECORD}/train_gpt.py")]
 
 

@@ -39,7 +39,7 @@ def submission(
         logs=files(logs),
         run_scripts=files(scripts),
         metadata=metadata,
-        metadata_path=f"{FOLDER}/submission.json",
+        metadata_file=SourceFile(f"{FOLDER}/submission.json", "{}"),
     )
 
 
