@@ -17,11 +17,12 @@ import click
 
 from auditor import __version__
 from auditor.report.escape import visible
+from auditor.report.formats import FORMATS, TEXT, MissingPackages
 from auditor.report.model import Level, Report, SubmissionReport
 from auditor.submission.model import Party, Problem
 
 if TYPE_CHECKING:
-    from auditor.report.text import TextRenderer
+    from auditor.report.output import Output
     from auditor.rules.base import Rule
     from auditor.rulesets import Ruleset
     from auditor.submission.model import Submission
@@ -122,7 +123,7 @@ def pgcheck(debug: bool) -> None:
     "--base", metavar="REV", help="What a pull request is compared with to find its records."
 )
 @click.option(
-    "--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True
+    "--format", "format_", type=click.Choice([TEXT, *FORMATS]), default=TEXT, show_default=True
 )
 @click.option(
     "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Write here, not to stdout."
@@ -165,16 +166,8 @@ def audit_command(
 
     ruleset = rulesets.load()
     with _stream(output) as stream:
-        renderer = None
-        if format_ == "text":
-            from auditor.report.text import TextRenderer
-
-            renderer = TextRenderer(stream, ruleset, show_settings=show_settings)
-        report = _audit_all(_load(paths, repo, prs, rev, base), ruleset, renderer)
-        if renderer is None:
-            from auditor.report import json
-
-            stream.write(json.render(report, ruleset.name))
+        shown = _output(stream, format_, ruleset, show_settings)
+        report = _audit_all(_load(paths, repo, prs, rev, base), ruleset, shown)
     return exit_code(report, None if fail_on == "never" else Level(fail_on))
 
 
@@ -208,10 +201,21 @@ def rule_command(slug: str) -> None:
     click.echo(page(entries[slug], _implemented().get(slug)))
 
 
+def _output(stream: IO[str], format_: str, ruleset: Ruleset, show_settings: bool) -> Output:
+    if format_ == TEXT:
+        from auditor.report.text import TextRenderer
+
+        return TextRenderer(stream, ruleset, show_settings=show_settings)
+    from auditor.report.output import Whole
+
+    try:
+        return Whole(stream, FORMATS[format_], ruleset)
+    except MissingPackages as missing:
+        raise click.UsageError(str(missing)) from missing
+
+
 def _audit_all(
-    items: Iterator[tuple[str, Submission | Problem]],
-    ruleset: Ruleset,
-    renderer: TextRenderer | None,
+    items: Iterator[tuple[str, Submission | Problem]], ruleset: Ruleset, output: Output
 ) -> Report:
     """Audits one after another and shows each as soon as it is done; keeps no source texts."""
     gc.disable()  # a graph lives as long as its audit; looking for garbage would cost a fifth
@@ -224,16 +228,13 @@ def _audit_all(
             gc.collect()
         if isinstance(item, Problem):
             problems.append(item)
-            if renderer:
-                renderer.problem(item)
+            output.problem(item)
         else:
             report = replace(audit(item, ruleset), given=given)
             reports.append(replace(report, sources={}))
-            if renderer:
-                renderer.submission(report)
+            output.submission(report)
     whole = Report(tuple(reports), tuple(problems))
-    if renderer:
-        renderer.closing(whole)
+    output.closing(whole)
     return whole
 
 

@@ -7,17 +7,18 @@ from typing import Any
 
 from auditor import __version__
 from auditor.report.model import Finding, Report, SettingInForce, SubmissionReport
+from auditor.rulesets import Ruleset
 from auditor.submission.model import Problem
 
 VERSION = 1
 
 
-def render(report: Report, ruleset: str) -> str:
+def render(report: Report, ruleset: Ruleset) -> str:
     """The whole report as ASCII JSON, ending in a newline."""
     document = {
         "version": VERSION,
         "pgcheck": __version__,
-        "ruleset": ruleset,
+        "ruleset": ruleset.name,
         "submissions": [_submission(each) for each in report.submissions],
         "problems": [_problem(each) for each in report.problems],
     }

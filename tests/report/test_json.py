@@ -9,8 +9,10 @@ import pytest
 
 from auditor.report.json import render
 from auditor.report.model import Report
+from auditor.rulesets import load
 
 SCHEMA = json.loads(resources.files("auditor.report").joinpath("schema-v1.json").read_text())
+RULESET = load()
 HOSTILE = "\x1b[2J\u202e\x00`\ud800</script>"
 
 
@@ -24,20 +26,20 @@ def strict(schema):
 
 def test_the_output_is_what_the_schema_describes(whole):
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    jsonschema.validate(json.loads(render(whole, "2026-05")), strict(SCHEMA))
-    jsonschema.validate(json.loads(render(Report(()), "2026-05")), strict(SCHEMA))
+    jsonschema.validate(json.loads(render(whole, RULESET)), strict(SCHEMA))
+    jsonschema.validate(json.loads(render(Report(()), RULESET)), strict(SCHEMA))
 
 
 @pytest.mark.parametrize("key", ["verdict", "findings", "checks", "settings"])
 def test_the_schema_refuses_a_missing_key(whole, key):
-    document = json.loads(render(whole, "2026-05"))
+    document = json.loads(render(whole, RULESET))
     del document["submissions"][0][key]
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document, SCHEMA)
 
 
 def test_values_arrive(whole):
-    document = json.loads(render(whole, "2026-05"))
+    document = json.loads(render(whole, RULESET))
     (submission,) = document["submissions"]
     assert document["version"] == 1
     assert submission["verdict"] == "violation"
@@ -56,10 +58,10 @@ def test_values_arrive(whole):
 
 def test_the_output_is_deterministic_ascii(whole, finding):
     hostile = Report((whole.submissions[0],), extra={})
-    assert render(hostile, "x") == render(copy.deepcopy(hostile), "x")
+    assert render(hostile, RULESET) == render(copy.deepcopy(hostile), RULESET)
     from dataclasses import replace
 
     bad = replace(whole.submissions[0], findings=(finding(message=HOSTILE),))
-    text = render(Report((bad,)), "x")
+    text = render(Report((bad,)), RULESET)
     assert text.isascii() and all(c.isprintable() or c == "\n" for c in text)
     assert json.loads(text)["submissions"][0]["findings"][0]["message"] == HOSTILE

@@ -1,0 +1,51 @@
+"""The forms a report can take, by name. The module of a form is imported when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from auditor.report.model import Report
+    from auditor.rulesets import Ruleset
+
+Render = Callable[["Report", "Ruleset"], str]
+
+
+class MissingPackages(Exception):
+    """A format needs packages that are not installed; the message says how to get them."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """``module`` has ``render(report, ruleset) -> str``: the whole report, a pure function.
+
+    ``quotes``: it shows code, so the sources of the findings are kept until it is rendered.
+    ``needs``: packages of the optional dependencies that have the format's name.
+    """
+
+    name: str
+    module: str
+    quotes: bool = True
+    needs: tuple[str, ...] = ()
+
+    def renderer(self) -> Render:
+        """``MissingPackages`` if what it needs is not installed."""
+        missing = [name for name in self.needs if importlib.util.find_spec(name) is None]
+        if missing:
+            raise MissingPackages(
+                f"--format {self.name} needs {' and '.join(missing)}: "
+                f"pip install 'pgcheck[{self.name}]'"
+            )
+        render: Render = importlib.import_module(self.module).render
+        return render
+
+
+TEXT = "text"  # not among them: it streams one submission after another (report/text.py)
+
+FORMATS: Mapping[str, Format] = {
+    form.name: form for form in (Format("json", "auditor.report.json", quotes=False),)
+}
