@@ -9,8 +9,9 @@ from auditor import rulesets
 from auditor.audit import audit, is_tool_fault
 from auditor.bench.renaming import Renaming
 from auditor.bench.scoring import AuditedPull, AuditedSubmission, Spot
-from auditor.report.model import Outcome, SubmissionReport
+from auditor.report.model import Finding, Outcome, SubmissionReport
 from auditor.rules.registry import RULES
+from auditor.rulesets import Ruleset
 from auditor.submission.load import load
 from auditor.submission.model import Submission
 
@@ -41,7 +42,7 @@ def audit_commit(task: AuditTask) -> AuditedPull:
     for item in load([], repo=task.repo, rev=task.sha):
         if isinstance(item, Submission):
             given = renaming.submission(item) if renaming else item
-            submissions.append(_reduced(given, audit(given, ruleset, rules=rules)))
+            submissions.append(_reduced(given, audit(given, ruleset, rules=rules), ruleset))
         else:
             problems.append(str(item))
     return AuditedPull(
@@ -52,17 +53,24 @@ def audit_commit(task: AuditTask) -> AuditedPull:
     )
 
 
-def _reduced(submission: Submission, report: SubmissionReport) -> AuditedSubmission:
+def _reduced(
+    submission: Submission, report: SubmissionReport, ruleset: Ruleset
+) -> AuditedSubmission:
     return AuditedSubmission(
         path=submission.path,
         entry=submission.entry.path,
         verdict=report.verdict,
         files=frozenset(path.partition("!")[0] for path in _files(submission)),
-        spots=tuple(
-            Spot(f.rule, f.level, f.status, f.path, f.line, f.end_line) for f in report.findings
-        ),
+        spots=tuple(_spot(f, ruleset) for f in report.findings),
         faults=tuple(f"{c.rule}: {c.reason}" for c in report.checks if is_tool_fault(c)),
         unchecked={c.rule: c.reason for c in report.checks if c.outcome is Outcome.NOT_CHECKED},
+    )
+
+
+def _spot(finding: Finding, ruleset: Ruleset) -> Spot:
+    strongest = ruleset.rules[finding.rule].strongest
+    return Spot(
+        finding.rule, finding.level, strongest, finding.path, finding.line, finding.end_line
     )
 
 

@@ -2,8 +2,8 @@
 
 - A ``violation`` row is found when its rule has a finding at violation or suspect level in the
   row's file or a payload decoded from it. A row that names no line of code (a log, a README, no
-  line) is found by such a finding anywhere in its submission. For a disputed rule a question is all
-  that may be said, so a question counts as found and is counted apart.
+  line) is found by such a finding anywhere in its submission. Where the ruleset lets a rule ask and no
+  more (it is disputed, or not enforced), a question counts as found and is counted apart.
 - A ``clean`` or ``inactive`` row fails when its rule has a finding above note in that file. In a
   file that also has a violation row of the rule, it speaks of its own lines only, and a finding on
   its lines can't be what finds the violation.
@@ -26,7 +26,6 @@ ANY_RULE = "*"
 RULE_GROUPS: Mapping[str, frozenset[str]] = {
     "ngram-hash-ruling": frozenset({"target-in-key", "target-only-blend", "oracle-selection"}),
 }
-DISPUTED = "DISPUTED"
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Spot:
 
     rule: str
     level: Level
-    status: str
+    strongest: Level  # that the ruleset lets the rule say
     path: str
     line: int
     end_line: int
@@ -137,7 +136,7 @@ def _judge_violation(
         if not any(s.near(line) for line in innocent) or (row.line is not None and s.near(row.line))
     ]
     firm = [s for s in spots if s.level in (Level.VIOLATION, Level.SUSPECT)]
-    asked = [s for s in spots if s.level is Level.QUESTION and s.status == DISPUTED]
+    asked = [s for s in spots if s.level is s.strongest is Level.QUESTION]
     if firm or asked:
         return Judgement(row, Result.FOUND, tuple(firm or asked), as_question=not firm)
     reason = _why_unread(row, pull) or _why_unchecked(row, pull, rules)

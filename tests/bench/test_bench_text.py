@@ -16,7 +16,7 @@ def row(pr: int, expect: Expect, confidence: str = "high") -> Row:
     return Row(pr, f"sha{pr}", SCRIPT, "target-in-key", expect, 40, confidence)
 
 
-SPOT = Spot("target-in-key", Level.VIOLATION, "RULED", f"{SCRIPT}!payload-1", 41, 41)
+SPOT = Spot("target-in-key", Level.VIOLATION, Level.VIOLATION, f"{SCRIPT}!payload-1", 41, 41)
 JUDGED = (
     Judgement(row(1, Expect.VIOLATION), Result.FOUND, (SPOT,)),
     Judgement(row(2, Expect.VIOLATION, "low"), Result.MISSED, reason="too deep"),

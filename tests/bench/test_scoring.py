@@ -33,9 +33,9 @@ def spot(
     *,
     rule: str = KEY,
     path: str = SCRIPT,
-    status: str = "RULED",
+    strongest: Level = Level.VIOLATION,
 ) -> Spot:
-    return Spot(rule, level, status, path, line, line)
+    return Spot(rule, level, strongest, path, line, line)
 
 
 def pull(
@@ -79,8 +79,8 @@ class TestViolationRows:
     def test_missed_without_a_firm_finding_of_the_rule_in_the_file(self, other: Spot) -> None:
         assert result(VIOLATION, pull(other)).result is Result.MISSED
 
-    def test_a_question_is_all_that_a_disputed_rule_may_say(self) -> None:
-        asked = spot(Level.QUESTION, rule=SLOT, status="DISPUTED")
+    def test_a_question_is_found_where_the_ruleset_lets_the_rule_say_no_more(self) -> None:
+        asked = spot(Level.QUESTION, rule=SLOT, strongest=Level.QUESTION)
         judged = result(row(Expect.VIOLATION, rule=SLOT), pull(asked))
         assert (judged.result, judged.as_question) == (Result.FOUND, True)
         firm = result(row(Expect.VIOLATION, rule=SLOT), pull(asked, spot(rule=SLOT)))
