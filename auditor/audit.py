@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from auditor.analysis.program import AnalysisLimit, Program
 from auditor.analysis.stack import with_deep_stack
@@ -14,7 +15,10 @@ from auditor.evidence.record import Record
 from auditor.report.model import Check, Finding, Level, Outcome, SubmissionReport
 from auditor.rules.base import NotChecked, Rule
 from auditor.rulesets import RuleEntry, Ruleset
-from auditor.submission.model import Problem, Submission
+from auditor.submission.model import Party, Problem, Submission
+
+if TYPE_CHECKING:
+    from auditor.evidence.summary import Evidence
 
 TOOL_FAULT = "tool fault: "
 
@@ -27,14 +31,16 @@ def audit(
     *,
     rules: Sequence[Rule] | None = None,
     build: Callable[[Submission], Program] = Program.build,
+    evidence: bool = False,
 ) -> SubmissionReport:
     """Everything that the ruleset's rules have to say about one submission. Never raises.
 
     ``rules`` are the implemented ones (default: the registry); a rule of the ruleset that isn't
-    among them is listed as not checked. ``build`` makes the analysed program.
+    among them is listed as not checked. ``build`` makes the analysed program; ``evidence`` asks
+    for the report's tables of runs and claims.
     """
     implemented = {rule.slug: rule for rule in (_registry() if rules is None else rules)}
-    return with_deep_stack(lambda: _audited(submission, ruleset, implemented, build))
+    return with_deep_stack(lambda: _audited(submission, ruleset, implemented, build, evidence))
 
 
 def _audited(
@@ -42,6 +48,7 @@ def _audited(
     ruleset: Ruleset,
     implemented: Mapping[str, Rule],
     build: Callable[[Submission], Program],
+    with_evidence: bool,
 ) -> SubmissionReport:
     program, untraced = _built(submission, build)
     record = Record(submission, ruleset.limits, program, untraced)
@@ -56,17 +63,32 @@ def _audited(
         findings.extend(_within(_supported(finding, record), entry) for finding in found)
         checks.append(check)
     kept = _distinct(findings)
+    tables, unshown = _evidence(record) if with_evidence else (None, ())
     return SubmissionReport(
         path=submission.path,
         entry=submission.entry.path,
         findings=kept,
         checks=tuple(checks),
         settings=tuple(program.settings) if program else (),
-        problems=_once((*submission.problems, *(program.problems if program else ()))),
+        problems=_once((*submission.problems, *(program.problems if program else ()), *unshown)),
         revision=submission.revision,
         sources=_quoted(submission, kept),
         unread=_unread(record, implemented.values(), checks),
+        evidence=tables,
     )
+
+
+def _evidence(record: Record) -> tuple[Evidence | None, tuple[Problem, ...]]:
+    """The tables of evidence; those of a folder are shown with its entry script only."""
+    if record.submission.auxiliary:
+        return None, ()
+    try:
+        from auditor.evidence.summary import evidence
+
+        return evidence(record), ()
+    except Exception as error:
+        remedy = "runs and claims are not shown"
+        return None, (Problem(fault(error), record.submission.path, Party.TOOL, remedy),)
 
 
 def _unread(record: Record, rules: Iterable[Rule], checks: Iterable[Check]) -> str:

@@ -167,7 +167,8 @@ def audit_command(
     ruleset = rulesets.load()
     with _stream(output) as stream:
         shown = _output(stream, format_, ruleset, show_settings)
-        report = _audit_all(_load(paths, repo, prs, rev, base), ruleset, shown)
+        evidence = format_ != TEXT and FORMATS[format_].evidence
+        report = _audit_all(_load(paths, repo, prs, rev, base), ruleset, shown, evidence)
     return exit_code(report, None if fail_on == "never" else Level(fail_on))
 
 
@@ -215,7 +216,10 @@ def _output(stream: IO[str], format_: str, ruleset: Ruleset, show_settings: bool
 
 
 def _audit_all(
-    items: Iterator[tuple[str, Submission | Problem]], ruleset: Ruleset, output: Output
+    items: Iterator[tuple[str, Submission | Problem]],
+    ruleset: Ruleset,
+    output: Output,
+    evidence: bool,
 ) -> Report:
     """Audits one after another and shows each as soon as it is done; keeps no source texts."""
     gc.disable()  # a graph lives as long as its audit; looking for garbage would cost a fifth
@@ -230,7 +234,7 @@ def _audit_all(
             problems.append(item)
             output.problem(item)
         else:
-            report = replace(audit(item, ruleset), given=given)
+            report = replace(audit(item, ruleset, evidence=evidence), given=given)
             reports.append(replace(report, sources={}))
             output.submission(report)
     whole = Report(tuple(reports), tuple(problems))

@@ -7,6 +7,11 @@ from collections.abc import Callable
 import pytest
 from hypothesis import settings
 
+from auditor import rulesets
+from auditor.evidence.claims import Claims, Stated
+from auditor.evidence.record import Run
+from auditor.evidence.runlog import Figure, Phase, Progress, RunLog, Score, Stage, Words
+from auditor.evidence.summary import Evidence
 from auditor.report.model import (
     Check,
     Finding,
@@ -63,8 +68,57 @@ def finding() -> Callable[..., Finding]:
     return make
 
 
+def run(seed: int, bpb: float, total: int, seconds: float) -> Run:
+    """A run with a number for everything that is compared or drawn."""
+    score = Score("final_int8_zlib_roundtrip_exact", 900, bpb, bpb * 1.6885)
+    log = RunLog(
+        f"{RECORD}/train_seed{seed}.log",
+        last_line=900,
+        seed=Figure(seed, 1),
+        world_size=Figure(8, 2),
+        hardware=Words("NVIDIA H100 80GB HBM3", 3),
+        steps=Figure(6769, 700),
+        train_seconds=Figure(599.98, 700),
+        stages=(
+            Stage(Phase.CALIBRATION, "gptq:calibrated", 3.5, 812),
+            Stage(Phase.EVAL, "eval_sliding", 78.4, 850),
+            Stage(Phase.EVAL, "eval_cache", seconds, 899),
+        ),
+        code_bytes=Figure(99_731, 820),
+        model_bytes=Figure(total - 99_731, 819),
+        total_bytes=Figure(total, 821),
+        val_tokens=Figure(62_021_632, 5),
+        scores=(score,),
+        progress=tuple(
+            Progress("cache_eval", 851 + n, n / 10, bpb + 0.8 * 0.6**n, seconds * n / 10)
+            for n in range(1, 11)
+        ),
+    )
+    return Run(log, score, "the score that submission.json claims")
+
+
 @pytest.fixture
-def report(finding: Callable[..., Finding]) -> SubmissionReport:
+def evidence() -> Evidence:
+    """Three runs: the largest is over the limit, the second takes too long, one claim is wrong."""
+    readme, metadata = f"{RECORD}/README.md", f"{RECORD}/submission.json"
+    stated = (
+        Stated("val_bpb", 0.5441, "0.5441", "json", metadata, 4, headline=True),
+        Stated("val_bpb", 0.544, "0.5440", "title", "", 1, headline=True),
+        Stated("val_bpb", 0.5437, "0.5437", "readme", readme, 9, seed=42, headline=True),
+        Stated("val_bpb", 0.5511, "0.5511", "readme", readme, 10, seed=1337, headline=True),
+        Stated("artifact_bytes", 15_995_959, "15995959", "json", metadata, 6),
+        Stated("eval_seconds", 391, "391", "readme", readme, 21),
+    )
+    runs = (
+        run(42, 0.54373998, 16_022_243, 389.0),
+        run(1337, 0.54496569, 15_948_371, 573.8),
+        run(2024, 0.54344879, 15_900_231, 376.4),
+    )
+    return Evidence(runs, Claims(stated, seeds=(42, 1337, 2024)), rulesets.load().limits)
+
+
+@pytest.fixture
+def report(finding: Callable[..., Finding], evidence: Evidence) -> SubmissionReport:
     """One violation, one question, one note, and something of everything else."""
     return SubmissionReport(
         path=RECORD,
@@ -120,6 +174,7 @@ def report(finding: Callable[..., Finding]) -> SubmissionReport:
         revision="0123456789abcdef0123456789abcdef01234567",
         sources={SCRIPT: CODE},
         given="checkout",
+        evidence=evidence,
     )
 
 

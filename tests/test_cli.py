@@ -54,7 +54,9 @@ def inputs(monkeypatch, submission, report):
 
     monkeypatch.setattr(auditor.submission.load, "load", load)
     monkeypatch.setattr(
-        auditor.audit, "audit", lambda item, ruleset: known.get(item.path, known["nothing"])
+        auditor.audit,
+        "audit",
+        lambda item, ruleset, evidence: known.get(item.path, known["nothing"]),
     )
 
 
@@ -150,7 +152,7 @@ def test_settings_are_shown_on_request(inputs, capsys):
 
 
 def test_an_unexpected_error_is_ours_and_one_line(inputs, monkeypatch, capsys):
-    def broken(item, ruleset):
+    def broken(item, ruleset, evidence):
         raise LookupError("\x1b[31mred")
 
     monkeypatch.setattr(auditor.audit, "audit", broken)
@@ -162,7 +164,7 @@ def test_an_unexpected_error_is_ours_and_one_line(inputs, monkeypatch, capsys):
 
 
 def test_an_interrupt_is_no_verdict(inputs, monkeypatch, capsys):
-    def interrupted(item, ruleset):
+    def interrupted(item, ruleset, evidence):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(auditor.audit, "audit", interrupted)

@@ -24,12 +24,14 @@ class Format:
     """``module`` has ``render(report, ruleset) -> str``: the whole report, a pure function.
 
     ``quotes``: it shows code, so the sources of the findings are kept until it is rendered.
-    ``needs``: packages of the optional dependencies that have the format's name.
+    ``evidence``: it shows runs and claims. ``needs``: packages of the optional dependencies that
+    have the format's name.
     """
 
     name: str
     module: str
     quotes: bool = True
+    evidence: bool = False
     needs: tuple[str, ...] = ()
 
     def renderer(self) -> Render:
@@ -47,5 +49,6 @@ class Format:
 TEXT = "text"  # not among them: it streams one submission after another (report/text.py)
 
 FORMATS: Mapping[str, Format] = {
-    form.name: form for form in (Format("json", "auditor.report.json", quotes=False),)
+    form.name: form
+    for form in (Format("json", "auditor.report.json", quotes=False, evidence=True),)
 }

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from auditor import __version__
+from auditor.evidence.claims import Stated
+from auditor.evidence.record import Run
+from auditor.evidence.runlog import Figure
+from auditor.evidence.summary import Evidence, Row, comparison
 from auditor.report.model import Finding, Report, SettingInForce, SubmissionReport
 from auditor.rulesets import Ruleset
 from auditor.submission.model import Problem
 
 VERSION = 1
+FIGURES = (
+    "seed world_size parameters steps train_seconds code_bytes model_bytes total_bytes"
+    " val_tokens scored_tokens scored_bytes coverage".split()
+)
 
 
 def render(report: Report, ruleset: Ruleset) -> str:
@@ -39,6 +48,7 @@ def _submission(report: SubmissionReport) -> dict[str, Any]:
         ],
         "settings": _settings(report.settings),
         "problems": [_problem(each) for each in report.problems],
+        "evidence": _evidence(report.evidence) if report.evidence else None,
     }
 
 
@@ -78,6 +88,87 @@ def _settings(settings: tuple[SettingInForce, ...]) -> dict[str, Any]:
             },
         )
     return found
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    return {
+        "runs": [_run(each) for each in evidence.runs],
+        "claims": [_stated(each) for each in evidence.claims.stated],
+        "comparison": [_row(each) for each in comparison(evidence)],
+    }
+
+
+def _run(run: Run) -> dict[str, Any]:
+    log, headline = run.log, run.headline
+    return {
+        "path": log.path,
+        "first_line": log.first_line,
+        "hardware": log.hardware.text if log.hardware else None,
+        "headline": {
+            "label": headline.label,
+            "line": headline.line,
+            "val_bpb": _number(headline.val_bpb),
+            "val_loss": _number(headline.val_loss),
+            "why": run.why,
+        }
+        if headline
+        else None,
+        "figures": {name: _figure(getattr(log, name)) for name in FIGURES},
+        "stages": [
+            {
+                "phase": each.phase.value,
+                "label": each.label,
+                "seconds": _number(each.seconds),
+                "line": each.line,
+            }
+            for each in log.stages
+        ],
+        "progress": [
+            {
+                "done": _number(each.done),
+                "val_bpb": _number(each.val_bpb),
+                "seconds": _number(each.seconds),
+                "line": each.line,
+            }
+            for each in log.progress
+        ],
+    }
+
+
+def _figure(figure: Figure | None) -> dict[str, Any] | None:
+    return {"value": _number(figure.value), "line": figure.line} if figure else None
+
+
+def _number(value: float | None) -> float | None:
+    """JSON has no word for what is no number."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _stated(stated: Stated) -> dict[str, Any]:
+    return {
+        "what": stated.what,
+        "seed": stated.seed,
+        "value": _number(stated.value),
+        "text": stated.text,
+        "kind": stated.kind,
+        "path": stated.path,
+        "line": stated.line,
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "what": row.what,
+        "seed": row.seed,
+        "shown": {"value": _number(row.shown.value), "which": row.shown.which}
+        if row.shown
+        else None,
+        "stated": [
+            {**_stated(told.stated), "agrees_with": told.agrees_with or None}
+            for group in row.told.values()
+            for told in group
+        ],
+    }
 
 
 def _problem(problem: Problem) -> dict[str, str]:

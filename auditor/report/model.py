@@ -6,9 +6,12 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from auditor.submission.model import Problem
+
+if TYPE_CHECKING:
+    from auditor.evidence.summary import Evidence
 
 
 class Level(str, Enum):
@@ -105,6 +108,7 @@ class SubmissionReport:
     sources: Mapping[str, str] = field(default_factory=dict)  # path -> text, for code frames only
     unread: str = ""  # why the code could not be judged at all, if it couldn't
     given: str = ""  # the input that led here, as the user named it
+    evidence: Evidence | None = None  # runs and claims, for the formats that show them
 
     @property
     def verdict(self) -> str:

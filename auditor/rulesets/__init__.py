@@ -53,6 +53,7 @@ class Ruleset:
     name: str
     limits: Limits
     rules: Mapping[str, RuleEntry]  # by slug, in rulebook order
+    repository: str  # the challenge's, https://github.com/owner/name
 
 
 def load(name: str = DEFAULT) -> Ruleset:
@@ -60,7 +61,7 @@ def load(name: str = DEFAULT) -> Ruleset:
     text = resources.files(__name__).joinpath(f"{name}.toml").read_text(encoding="utf-8")
     data = tomllib.loads(text)
     rules = {slug: _entry(slug, row, data["links"]) for slug, row in data["rules"].items()}
-    return Ruleset(name, Limits(**data["limits"]), rules)
+    return Ruleset(name, Limits(**data["limits"]), rules, data["links"]["repository"])
 
 
 def _entry(slug: str, row: Mapping[str, Any], links: Mapping[str, str]) -> RuleEntry:
