@@ -122,6 +122,7 @@ def pgcheck(debug: bool) -> None:
 @click.option(
     "--base", metavar="REV", help="What a pull request is compared with to find its records."
 )
+@click.option("--title", metavar="TEXT", help="The pull request's title; a clone doesn't hold it.")
 @click.option(
     "--format", "format_", type=click.Choice([TEXT, *FORMATS]), default=TEXT, show_default=True
 )
@@ -144,6 +145,7 @@ def audit_command(
     prs: tuple[int, ...],
     rev: str | None,
     base: str | None,
+    title: str | None,
     format_: str,
     output: str | None,
     fail_on: str,
@@ -162,13 +164,15 @@ def audit_command(
         raise click.UsageError("--repo needs --pr N or --rev REV, what to read from the clone.")
     if repo is None and not paths:
         paths = (".",)
+    if title is not None and len(paths) + len(prs) > 1:
+        raise click.UsageError("--title speaks of one pull request: give one input with it.")
     from auditor import rulesets
 
     ruleset = rulesets.load()
     with _stream(output) as stream:
         shown = _output(stream, format_, ruleset, show_settings)
         evidence = format_ != TEXT and FORMATS[format_].evidence
-        report = _audit_all(_load(paths, repo, prs, rev, base), ruleset, shown, evidence)
+        report = _audit_all(_load(paths, repo, prs, rev, base, title), ruleset, shown, evidence)
     return exit_code(report, None if fail_on == "never" else Level(fail_on))
 
 
@@ -248,6 +252,7 @@ def _load(
     prs: Sequence[int],
     rev: str | None,
     base: str | None,
+    title: str | None = None,
 ) -> Iterator[tuple[str, Submission | Problem]]:
     """What each input leads to. One by one, so that a defect of ours costs one input only."""
     from auditor.audit import fault
@@ -263,9 +268,17 @@ def _load(
     for given, call in calls:
         try:
             for item in call():
-                yield given, item
+                yield given, item if title is None else _titled(item, title)
         except Exception as error:
             yield given, Problem(fault(error), given, Party.TOOL, "the other inputs are audited")
+
+
+def _titled(item: Submission | Problem, title: str) -> Submission | Problem:
+    from auditor.submission.model import Pull
+
+    if isinstance(item, Problem):
+        return item
+    return replace(item, pull=replace(item.pull or Pull(), title=title))
 
 
 def _implemented() -> Mapping[str, Rule]:

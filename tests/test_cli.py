@@ -107,6 +107,19 @@ def test_wrong_usage_is_2_and_explained(inputs, capsys, arguments):
     assert "Error: " in capsys.readouterr().err
 
 
+def test_a_title_is_handed_on_and_needs_one_input(inputs, monkeypatch, capsys, report):
+    titles = []
+
+    def audit(item, ruleset, evidence):
+        titles.append(item.pull.title)
+        return report
+
+    monkeypatch.setattr(auditor.audit, "audit", audit)
+    cli.main(["audit", "here", "--title", "Record: val_bpb 1.1194"])
+    assert titles == ["Record: val_bpb 1.1194"]
+    assert cli.main(["audit", "here", "there", "--title", "Record"]) == 2
+
+
 def test_the_current_folder_is_the_default(inputs, monkeypatch, capsys):
     seen = []
     monkeypatch.setattr(

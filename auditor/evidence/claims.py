@@ -1,31 +1,20 @@
-"""What a submission states of itself: in submission.json, in its README and in the pull request's title."""
+"""What a submission states of itself: in submission.json, in its README and in the pull request's title.
+
+Nothing is compared with the logs here. Of several scores that are stated the headline is the one
+without words of a baseline or of a stage on the way; in a table or an object with several scores for
+each seed it is the column that the claimed score is the mean, or a member, of.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
+from auditor.evidence import stated_json, stated_text, track
+from auditor.evidence.stated import Stated as Stated
 from auditor.submission.model import Submission
 
-
-@dataclass(frozen=True)
-class Stated:
-    """A number that the submission states of itself.
-
-    ``what`` is ``val_bpb``, ``val_loss``, ``artifact_bytes``, ``code_bytes``, ``model_bytes``,
-    ``train_seconds``, ``eval_seconds`` or ``steps``; ``text`` is the number as written, which
-    tells how many digits are claimed; ``kind`` is ``json``, ``readme`` or ``title``.
-    """
-
-    what: str
-    value: float
-    text: str
-    kind: str
-    path: str
-    line: int
-    seed: int | None = None  # of one seed; None speaks of the whole (a mean, a maximum)
-    headline: bool = False  # the claimed score, not a baseline or an intermediate one
+_ORDER = ("json", "title", "readme")
 
 
 @dataclass(frozen=True)
@@ -37,23 +26,63 @@ class Claims:
     @property
     def score(self) -> Stated | None:
         """The claimed bits per byte: submission.json's, else the title's, else the README's."""
-        order = ("json", "title", "readme")
         found = [s for s in self.of("val_bpb") if s.headline and s.seed is None]
-        return min(found, key=lambda s: order.index(s.kind), default=None)
+        return min(found, key=lambda s: _ORDER.index(s.kind), default=None)
 
     def of(self, what: str, seed: int | None = None) -> list[Stated]:
         """What is stated of one quantity; with ``seed``, of that seed's run only."""
         return [s for s in self.stated if s.what == what and seed in (None, s.seed)]
 
+    def score_of(self, seed: int) -> Stated | None:
+        """The score that is claimed for one seed."""
+        found = [s for s in self.of("val_bpb", seed) if s.headline]
+        return min(found, key=lambda s: _ORDER.index(s.kind), default=None)
+
 
 def claims_of(submission: Submission) -> Claims:
     """Everything stated; nothing is compared here."""
-    return Claims(tuple(_from_json(submission)))
+    stated = [*stated_json.read(submission), *stated_text.read(submission)]
+    stated = [*_with_headlines(stated)]
+    return Claims(
+        tuple(stated),
+        seeds=_seeds(submission, stated),
+        record=track.is_record(submission),
+    )
 
 
-def _from_json(submission: Submission) -> Iterator[Stated]:
-    data: Any = submission.metadata or {}
-    path = submission.metadata_file.path if submission.metadata_file else ""
-    value = data.get("val_bpb")
-    if isinstance(value, float):
-        yield Stated("val_bpb", value, repr(value), "json", path, 1, headline=True)
+def _seeds(submission: Submission, stated: Iterable[Stated]) -> tuple[int, ...]:
+    """The seeds listed in submission.json, else those that a score is stated of."""
+    listed = stated_json.seeds(submission)
+    of_scores = (s.seed for s in stated if s.headline and s.seed is not None)
+    return tuple(dict.fromkeys(listed or of_scores))
+
+
+def _with_headlines(stated: list[Stated]) -> Iterator[Stated]:
+    """Marks the seeds' headline scores: one label of each source, kind by kind."""
+    whole = [s for s in stated if s.headline]
+    chosen = {kind: _column([s for s in stated if s.kind == kind], whole) for kind in _ORDER}
+    for each in stated:
+        if each.what == "val_bpb" and not each.headline and each.label in chosen[each.kind]:
+            each = replace(each, headline=each.of in ("", "mean") and each.role != "aside")
+        yield each
+
+
+def _column(stated: list[Stated], whole: list[Stated]) -> set[str]:
+    """The labels under which the seeds' final scores stand."""
+    by_label: dict[str, list[Stated]] = {}
+    for each in stated:
+        if each.what == "val_bpb" and each.seed is not None and each.role != "aside":
+            by_label.setdefault(each.label, []).append(each)
+    fitting = {label for label, column in by_label.items() if _fits(column, whole)}
+    if fitting:
+        return fitting
+    plain = {label for label, column in by_label.items() if column[0].role == "final"}
+    return plain if len(plain) == 1 else set()
+
+
+def _fits(column: list[Stated], whole: list[Stated]) -> bool:
+    """Whether a claimed score is the mean of the column, or one of it."""
+    values = {s.seed: s.value for s in column}
+    unit = max(s.unit for s in column)
+    candidates = [sum(values.values()) / len(values), *values.values()]
+    return any(claimed.agrees(value, unit) for claimed in whole for value in candidates)
