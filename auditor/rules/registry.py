@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from auditor.rules import (
     byte_spread_mixture,
+    layout,
     oracle_selection,
     prequant_ttt,
     repeated_scoring,
@@ -37,4 +38,5 @@ RULES: tuple[Rule, ...] = (
     val_in_training.RULE,
     selection_on_val.RULE,
     unquantised_headline.RULE,
+    layout.RULE,
 )

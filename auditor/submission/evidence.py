@@ -15,6 +15,7 @@ from auditor.submission.tree import FileTree, Unreadable
 
 MAX_LOG = 2 * 1024 * 1024  # characters kept of one log: its head and its tail
 MAX_README = 1024 * 1024  # bytes
+_LARGEST_LOG = 64 * 1024 * 1024  # bytes
 MAX_LAUNCHER = 24 * 1024  # bytes; a longer script does work of its own
 _MAX_FILES = 60  # of each kind
 _README = re.compile(r"(?i)readme[^/]*\.(?:md|rst|txt)$|readme$")
@@ -46,12 +47,12 @@ def collect(tree: FileTree, folder: str, files: Iterable[str]) -> Evidence:
     found = Evidence()
     for path in files:
         inside = posixpath.relpath(path, folder) if folder else path
-        kind, limit = _kind(inside)
+        kind = kind_of(inside)
         kept = getattr(found, kind) if kind else None
         if kept is None or len(kept) >= _MAX_FILES:
             continue
         try:
-            text = tree.text(path, limit)
+            text = tree.text(path, _LARGEST_LOG if kind == "logs" else MAX_README)
         except Unreadable as error:
             found.problems.append(error.problem)
             continue
@@ -100,17 +101,23 @@ def _is_launcher(text: str, entry: str) -> bool:
     return bool(_LAUNCHES.search(text))
 
 
-def _kind(inside: str) -> tuple[str, int]:
+def kind_of(inside: str) -> str:
+    """The field of Evidence that a file belongs to by its path inside the folder, or ""."""
     depth = inside.count("/")
     if _README.search(inside) or (depth == 0 and inside.lower().endswith(".md")):
-        return "readme", MAX_README
+        return "readme"
     if _REQUIREMENTS.search(inside):
-        return "requirements", MAX_README
+        return "requirements"
     if _LOG.search(inside):
-        return "logs", 64 * 1024 * 1024
+        return "logs"
     if inside.lower().endswith(SHELL_SUFFIXES) or _COMMANDS.match(inside):
-        return "run_scripts", MAX_README
-    return "", 0
+        return "run_scripts"
+    return ""
+
+
+def is_metadata(path: str) -> bool:
+    """Whether a file is the record's submission.json, by its name."""
+    return re.search(r"(?i)submission[^/]*\.json$", path) is not None
 
 
 def _shortened(text: str) -> str:
@@ -124,7 +131,7 @@ def _shortened(text: str) -> str:
 
 
 def _read_metadata(tree: FileTree, folder: str, files: list[str], found: Evidence) -> None:
-    named = [p for p in files if re.search(r"(?i)submission[^/]*\.json$", p)]
+    named = [p for p in files if is_metadata(p)]
     named.sort(key=lambda p: (posixpath.basename(p) != "submission.json", p.count("/"), p))
     if not named:
         return

@@ -23,7 +23,8 @@ def levels(rule: Rule, example: Example, folder: Path) -> list[Level]:
 def submission(example: Example, folder: Path) -> Submission:
     if isinstance(example, str):
         return Submission("", SourceFile("train_gpt.py", example))
-    for name, text in {"train_gpt.py": "", **example}.items():
+    scripts = any(name.endswith(".py") for name in example)
+    for name, text in {**({} if scripts else {"train_gpt.py": ""}), **example}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     (found,) = load([folder])
