@@ -2,51 +2,91 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 
-from auditor.evidence.runlog import Figure, RunLog, Score
+from auditor.evidence.reading.lines import messages
+from auditor.evidence.reading.run import Run
+from auditor.evidence.runlog import RunLog, Words
 from auditor.submission.model import SourceFile
+from auditor.submission.runlog import settings, source_ranges
+from auditor.submission.text import split_lines
 
-_SCORE = re.compile(r"^(\S+).*?val_loss[:=]\s*([\d.]+)\s+val_bpb[:=]\s*([\d.]+)")
-_STEP = re.compile(r"^step:(\d+)/")
+_HEADER = re.compile(
+    r"(?i)seed[:=\s]|world_size|model_params|hyperparameters|running p|=+ ?(?:seed|run)\b|train_loader|val_loader"
+)
+_SEED = re.compile(r"(?i)\bseed\s*[:=]\s*(\d{1,9})\b")
+_MOST_RUNS = 100
 
 
 def read(log: SourceFile) -> tuple[RunLog, ...]:
     """The runs of one log file; empty when nothing in it can be read."""
-    scores = []
-    figures: dict[str, Figure] = {}
-    for number, line in enumerate(log.text.split("\n"), 1):
-        score, step = _SCORE.match(line), _STEP.match(line)
-        if score:
-            scores.append(
-                Score(
-                    score[1],
-                    number,
-                    float(score[3]),
-                    float(score[2]),
-                    int(step[1]) if step else None,
-                )
+    if _is_json(log.text):
+        return ()
+    lines = split_lines(log.text)
+    source = source_ranges(lines)
+    runs = [run for run in _runs(lines, source) if run.is_run()]
+    found = [_finished(run, log, lines, source, alone=len(runs) == 1) for run in runs]
+    return tuple(_without_copies(found))
+
+
+def _is_json(text: str) -> bool:
+    if text.lstrip()[:1] not in ("{", "["):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _runs(lines: list[str], source: list[tuple[int, int]]) -> Iterator[Run]:
+    """The runs, one after another: a run ends where training starts again or the seed changes."""
+    run = Run(1)
+    header: list[tuple[int, str]] = []  # messages since what may be the next run's beginning
+    count = 1
+    for line, text in messages(lines, source):
+        if header or (run.begun and _HEADER.match(text)):
+            header.append((line, text))
+            step = run.steps.step_of(text)
+            if step is None and len(header) < 2000:
+                continue
+            starts = (
+                step is not None and run.steps.steps is not None and step[0] < run.steps.steps.value
             )
-        for name, pattern in _FIGURES.items():
-            found = re.search(pattern, line)
-            if found:
-                figures[name] = Figure(float(found[1]), number)
-    train = figures.pop("train_ms", None)
-    return (
-        RunLog(
-            log.path,
-            scores=tuple(scores),
-            train_seconds=Figure(train.value / 1000, train.line) if train else None,
-            **figures,  # type: ignore[arg-type]
-        ),
-    )
+            if starts and count < _MOST_RUNS:
+                yield run
+                run, count = Run(header[0][0]), count + 1
+            for number, message in header:
+                run.take(message, number)
+            header = []
+        else:
+            run.take(text, line)
+    for number, message in header:
+        run.take(message, number)
+    yield run
 
 
-_FIGURES = {
-    "seed": r"^seed:(\d+)$",
-    "world_size": r"^world_size:(\d+)",
-    "train_ms": r"train_time:(\d+)ms",
-    "val_tokens": r"^val_loader:.*tokens:(\d+)",
-    "code_bytes": r"^Code size: (\d+) bytes",
-    "total_bytes": r"^Total submission size .*?: (\d+) bytes",
-}
+def _finished(
+    run: Run, log: SourceFile, lines: list[str], source: list[tuple[int, int]], alone: bool
+) -> RunLog:
+    """The run with its settings, which are read from its own lines only."""
+    first = run.first_line
+    own = log if alone else replace(log, text="\n".join(lines[first - 1 : run.last_line]))
+    shift = 0 if alone else first - 1
+    words = {c.key: Words(c.value, c.line + shift) for c in settings(own)}
+    found = run.log(log.path, words)
+    printed = tuple((a + 1, b) for a, b in source if alone or first <= a + 1 <= run.last_line)
+    return replace(found, source_lines=printed)
+
+
+def _without_copies(runs: list[RunLog]) -> Iterator[RunLog]:
+    """Leaves out runs whose scores all appeared before: a terminal's copy of a log."""
+    seen: set[tuple[tuple[float | None, float | None], ...]] = set()
+    for run in runs:
+        scores = tuple((s.val_bpb, s.val_loss) for s in run.scores)
+        if scores not in seen or not scores:
+            yield run
+        seen.add(scores)

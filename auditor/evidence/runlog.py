@@ -13,6 +13,7 @@ class Figure:
 
     value: float
     line: int
+    kind: str = ""  # the line's own word for a variant: ``int8+zlib``, ``compressed``
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Stage:
     label: str
     seconds: float
     line: int
+    nested: bool = False  # its time is part of a later stage's
 
 
 @dataclass(frozen=True)
@@ -109,5 +111,5 @@ class RunLog:
         return tuple(score for score in self.scores if score.step is None)
 
     def seconds(self, *phases: Phase) -> float:
-        """The sum of all stages of these phases."""
-        return sum(stage.seconds for stage in self.stages if stage.phase in phases)
+        """The sum of all stages of these phases, those within others left out."""
+        return sum(s.seconds for s in self.stages if s.phase in phases and not s.nested)

@@ -28,11 +28,6 @@ class Row:
     caret: tuple[int, int] | None = None
 
 
-def split_lines(text: str) -> list[str]:
-    """Lines as Python's parser counts them; ``str.splitlines`` also breaks at form feeds."""
-    return re.split(r"\r\n|\r|\n", text)
-
-
 def frame(lines: Sequence[str], line: int, end_line: int, column: int, room: int) -> Iterator[Row]:
     """The rows around ``line``..``end_line`` (from 1), each at most ``room`` cells wide.
 

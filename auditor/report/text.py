@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.text import Text
 
 from auditor.report.escape import visible
-from auditor.report.frame import Row, excerpt, frame, split_lines
+from auditor.report.frame import Row, excerpt, frame
 from auditor.report.model import Finding, Level, Outcome, Report, SubmissionReport
 from auditor.rulesets import Ruleset
 from auditor.submission.model import Party, Problem
+from auditor.submission.text import split_lines
 
 PIPED_WIDTH = 100
 LINKS = 3  # shown per finding; `pgcheck rule` has them all

@@ -11,6 +11,7 @@ from typing import Any
 
 from auditor.submission.languages import SHELL_SUFFIXES, language_of
 from auditor.submission.model import Party, Problem, SourceFile
+from auditor.submission.text import split_lines
 from auditor.submission.tree import FileTree, Unreadable
 
 MAX_LOG = 2 * 1024 * 1024  # characters kept of one log: its head and its tail
@@ -127,7 +128,8 @@ def _shortened(text: str) -> str:
     head, tail = text.rfind("\n", 0, MAX_LOG // 2) + 1, text.find("\n", len(text) - MAX_LOG // 2)
     if head == 0 or tail < head:  # one enormous line
         return text[:MAX_LOG]
-    return text[:head] + "\n" * text.count("\n", head, tail) + text[tail:]
+    between = len(split_lines(text[head:tail])) - 1
+    return text[:head] + "\n" * between + text[tail:]
 
 
 def _read_metadata(tree: FileTree, folder: str, files: list[str], found: Evidence) -> None:

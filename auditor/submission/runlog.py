@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from auditor.submission.model import Claim, SourceFile
+from auditor.submission.text import split_lines
 
 ON, OFF = "on", "off"  # what an event line such as ``ttt:start`` says of the feature ``ttt``
 
@@ -129,8 +130,8 @@ def _messages(text: str) -> Iterator[tuple[int, str]]:
 
     Lines that begin alike over and over are progress, and left out: that keeps long logs cheap.
     """
-    lines = text.splitlines()
-    code = {i for start, end in _source_ranges(lines) for i in range(start, end)}
+    lines = split_lines(text)
+    code = {i for start, end in source_ranges(lines) for i in range(start, end)}
     openings: Counter[str] = Counter()
     for index, line in enumerate(lines):
         if index in code or len(line) > _LONGEST_LINE or (":" not in line and "=" not in line):
@@ -141,7 +142,7 @@ def _messages(text: str) -> Iterator[tuple[int, str]]:
             yield index + 1, _PREFIX.sub("", line)
 
 
-def _source_ranges(lines: list[str]) -> list[tuple[int, int]]:
+def source_ranges(lines: list[str]) -> list[tuple[int, int]]:
     """Half-open ranges of printed source, from the first import to the end of ``__main__``."""
     marks = [i for i, line in enumerate(lines) if _CODE.match(line)]
     ranges: list[tuple[int, int]] = []

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from auditor.report.escape import visible
-from auditor.report.frame import AFTER, BEFORE, LONGEST, excerpt, frame, split_lines
+from auditor.report.frame import AFTER, BEFORE, LONGEST, excerpt, frame
+from auditor.submission.text import split_lines
 
 
 def rows(text, line, *, end=None, column=0, room=40):
