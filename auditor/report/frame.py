@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from rich.cells import cell_len, set_cell_size
 
 from auditor.report.escape import visible
+from auditor.submission.text import split_lines
 
 BEFORE, AFTER = 2, 1  # lines of context
 LONGEST = 6  # lines of a marked range that are shown
@@ -26,6 +28,11 @@ class Row:
     code: str
     marked: bool = False
     caret: tuple[int, int] | None = None
+
+
+def source_lines(sources: Mapping[str, str]) -> Callable[[str], list[str]]:
+    """The lines of each of these texts, split when first asked for; none of a text that is missing."""
+    return cache(lambda path: split_lines(sources[path]) if path in sources else [])
 
 
 def frame(lines: Sequence[str], line: int, end_line: int, column: int, room: int) -> Iterator[Row]:
@@ -62,8 +69,8 @@ def _pointed(number: int, raw: str, column: int, room: int) -> Row:
     found = _STATEMENT.search(raw, column, start + room)
     if found is None:
         return Row(number, code, marked=True)
-    offset = cell_len(head + _shown(raw[start : found.start()]))
-    length = min(cell_len(_shown(found.group().rstrip())), cell_len(code) - offset)
+    offset = cell_len(head + shown(raw[start : found.start()]))
+    length = min(cell_len(shown(found.group().rstrip())), cell_len(code) - offset)
     return Row(number, code, marked=True, caret=(offset, length) if length > 0 else None)
 
 
@@ -73,11 +80,12 @@ def _start(raw: str, column: int, room: int) -> int:
 
 
 def _clipped(raw: str, room: int, head: str = "") -> str:
-    code = head + _shown(raw[:room])
+    code = head + shown(raw[:room])
     if len(raw) <= room and cell_len(code) <= room:
         return code.rstrip()
     return set_cell_size(code, room - len(_CUT)).rstrip() + _CUT
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """Code as rows show it."""
     return visible(text.replace("\t", _TAB))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -11,28 +10,17 @@ from typing import IO
 from rich.console import Console
 from rich.text import Text
 
+from auditor.report import words
 from auditor.report.escape import visible
-from auditor.report.frame import Row, excerpt, frame
-from auditor.report.model import Finding, Level, Outcome, Report, SubmissionReport
+from auditor.report.frame import Row, excerpt, frame, source_lines
+from auditor.report.model import Finding, Outcome, Report, SubmissionReport
 from auditor.rulesets import Ruleset
-from auditor.submission.model import Party, Problem
-from auditor.submission.text import split_lines
+from auditor.submission.model import Problem
 
 PIPED_WIDTH = 100
 LINKS = 3  # shown per finding; `pgcheck rule` has them all
 PROSE = 600  # characters of a message or step that are shown
 
-WORDS = {
-    Level.VIOLATION: "breaks",
-    Level.SUSPECT: "appears to break",
-    Level.QUESTION: "please show",
-}
-REASONS = {
-    Level.VIOLATION: "breaks {}",
-    Level.SUSPECT: "appears to break {}",
-    Level.QUESTION: "please show that {} is kept",
-    Level.NOTE: "{}",
-}
 COLOURS = {
     "violation": "bold red",
     "suspect": "bold yellow",
@@ -68,7 +56,7 @@ class TextRenderer:
         given = f"{report.given}: " if report.given not in ("", report.entry) else ""
         self._line(visible(f"{given}{report.entry}{revision}", PROSE), "bold")
         self._line()
-        lines_of = _lines_of(report)
+        lines_of = source_lines(report.sources)
         for finding in report.findings:
             self._finding(finding, report.path, lines_of)
         if self._show_settings:
@@ -86,10 +74,10 @@ class TextRenderer:
         if len(report.submissions) + len(report.problems) < 2:
             return
         verdicts = Counter(each.verdict for each in report.submissions)
-        parts = [f"{_words(name)} {verdicts[name]}" for name in VERDICTS if verdicts[name]]
+        parts = [f"{words.spoken(name)} {verdicts[name]}" for name in VERDICTS if verdicts[name]]
         if report.problems:
-            parts.append(f"{_count(len(report.problems), 'input')} not audited")
-        self._prose(f"{_count(len(report.submissions), 'submission')}: ", ", ".join(parts))
+            parts.append(f"{words.count(len(report.problems), 'input')} not audited")
+        self._prose(f"{words.count(len(report.submissions), 'submission')}: ", ", ".join(parts))
 
     def _finding(self, finding: Finding, root: str, lines_of: Callable[[str], list[str]]) -> None:
         level = finding.level.value
@@ -100,7 +88,7 @@ class TextRenderer:
         self._line(f"{' ' * gutter} --> {visible(f'{finding.path}:{finding.line}', PROSE)}")
         self._frame(rows, gutter, COLOURS[level])
         self._flow(finding, root, lines_of)
-        self._prose("  why:    ", self._why(finding))
+        self._prose("  why:    ", words.why(finding, self._ruleset))
         if finding.clears:
             self._prose("  clears: ", finding.clears)
         self._prose("  ruling: ", _ruling(finding))
@@ -123,18 +111,13 @@ class TextRenderer:
         if not finding.steps:
             return
         self._line("  flow:")
-        places = [f"{_inside(step.path, root)}:{step.line}" for step in finding.steps]
+        places = [f"{words.inside(step.path, root)}:{step.line}" for step in finding.steps]
         width = min(max(map(len, places)), self._width // 3)
         for number, (place, step) in enumerate(zip(places, finding.steps, strict=True), start=1):
             self._prose(f"  {number:>4}. {visible(place, PROSE):<{width}}  ", step.text)
             code = excerpt(lines_of(step.path), step.line, step.column, self._width - 10)
             if code:
                 self._line(f"        | {code}")
-
-    def _why(self, finding: Finding) -> str:
-        entry = self._ruleset.rules.get(finding.rule)
-        summary = f": {entry.summary}" if entry else ""
-        return REASONS[finding.level].format(finding.code) + summary
 
     def _settings(self, report: SubmissionReport) -> None:
         from rich.table import Table
@@ -147,9 +130,9 @@ class TextRenderer:
                 setting.name,
                 "-" if setting.default is None else setting.default,
                 "-" if setting.value is None else setting.value,
-                _inside(setting.source, report.path),
-                _inside(setting.read_at, report.path),
-                ", ".join(_inside(branch, report.path) for branch in setting.decides) or "-",
+                words.inside(setting.source, report.path),
+                words.inside(setting.read_at, report.path),
+                ", ".join(words.inside(branch, report.path) for branch in setting.decides) or "-",
             )
             table.add_row(*(Text(visible(cell, PROSE)) for cell in cells))
         self._console.print(table if report.settings else "no settings are read")
@@ -157,13 +140,10 @@ class TextRenderer:
 
     def _summary(self, report: SubmissionReport) -> None:
         style = COLOURS.get(report.verdict, "bold")
-        self._prose("verdict: ", _verdict(report), style=style)
-        found = Counter(finding.level for finding in report.findings)
-        if found:
-            counts = ", ".join(_count(found[level], level.value) for level in Level if found[level])
-            self._prose("  findings: ", counts)
-        ran = sum(check.outcome is not Outcome.NOT_CHECKED for check in report.checks)
-        self._prose("  checks: ", f"{ran} of {len(report.checks)} ran")
+        self._prose("verdict: ", words.verdict(report), style=style)
+        if report.findings:
+            self._prose("  findings: ", words.findings(report))
+        self._prose("  checks: ", words.checks(report))
         self._grouped("  checked in part:", _reasons(report, Outcome.PARTLY))
         self._grouped("  not checked:", _reasons(report, Outcome.NOT_CHECKED))
         self._grouped("  problems:", _by_party(report.problems))
@@ -205,30 +185,6 @@ class TextRenderer:
         self._console.print(text, soft_wrap=True)
 
 
-def _lines_of(report: SubmissionReport) -> Callable[[str], list[str]]:
-    cache: dict[str, list[str]] = {}
-
-    def lines(path: str) -> list[str]:
-        if path not in cache:
-            cache[path] = split_lines(report.sources[path]) if path in report.sources else []
-        return cache[path]
-
-    return lines
-
-
-def _verdict(report: SubmissionReport) -> str:
-    parts = [_words(report.verdict)]
-    for level, words in WORDS.items():
-        named = {f"{f.rule} ({f.code})": None for f in report.findings if f.level is level}
-        if named:
-            parts.append(f"{words} {', '.join(named)}")
-    return "; ".join(parts)
-
-
-def _words(verdict: str) -> str:
-    return verdict.replace("-", " ")
-
-
 def _ruling(finding: Finding) -> str:
     links = list(finding.sources[:LINKS])
     more = len(finding.sources) - len(links)
@@ -237,25 +193,9 @@ def _ruling(finding: Finding) -> str:
 
 
 def _reasons(report: SubmissionReport, outcome: Outcome) -> list[tuple[str, str]]:
-    """Reason and the rules it kept from running whole, in the order of the checks."""
-    groups: dict[str, list[str]] = {}
-    for check in report.checks:
-        if check.outcome is outcome:
-            groups.setdefault(check.reason, []).append(check.rule)
-    return [(reason, ", ".join(rules)) for reason, rules in groups.items()]
+    return [(reason, ", ".join(rules)) for reason, rules in words.reasons(report, outcome)]
 
 
 def _by_party(problems: Iterable[Problem]) -> list[tuple[str, str]]:
-    order = list(Party)
-    ranked = sorted(problems, key=lambda problem: order.index(problem.party))
-    return [(p.party.value, f"{p.where}: {p.what}; {p.remedy}") for p in ranked]
-
-
-def _inside(path: str, root: str) -> str:
-    """``path`` as seen from the record folder, where it lies inside."""
-    prefix = posixpath.join(root, "") if root else ""
-    return path[len(prefix) :] if path.startswith(prefix) else path
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    ranked = words.by_party(problems)
+    return [(party.value, f"{p.where}: {p.what}; {p.remedy}") for party, p in ranked]
