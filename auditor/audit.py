@@ -216,8 +216,13 @@ def _weakened(finding: Finding, gap: str) -> Finding:
 
 
 def _within(finding: Finding, entry: RuleEntry) -> Finding:
-    """The finding, at most as strong as the ruleset lets its rule be."""
-    return replace(finding, level=max(finding.level, entry.strongest, key=lambda lv: lv.rank))
+    """The finding as the ruleset lets its rule speak: how strongly, and by which sources."""
+    return replace(
+        finding,
+        level=max(finding.level, entry.strongest, key=lambda lv: lv.rank),
+        status=entry.status,
+        sources=tuple(s for s in finding.sources if s in entry.sources) or entry.sources,
+    )
 
 
 def _distinct(findings: Iterable[Finding]) -> tuple[Finding, ...]:

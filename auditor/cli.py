@@ -7,11 +7,11 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -23,12 +23,14 @@ from auditor.submission.model import Party, Problem
 
 if TYPE_CHECKING:
     from auditor.report.output import Output
-    from auditor.rules.base import Rule
     from auditor.rulesets import Ruleset
     from auditor.submission.model import Submission
+    from auditor.waivers import Waivers
 
 NOTHING_FOUND, FINDINGS, INTERNAL, NO_SUBMISSION, INCONCLUSIVE = range(5)
 INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + signal, as shells report them
+
+RULESET_HELP = "A dated ruleset, such as 2026-03, or a TOML file that may extend one."
 
 LAZY = {"bench": "auditor.bench.cli"}
 
@@ -65,10 +67,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def exit_code(report: Report, fail_on: Level | None) -> int:
     """One code for all inputs: the first that applies of findings, internal error, inconclusive,
-    no submission; 0 if none does. ``fail_on`` is the weakest level that counts as a finding."""
+    no submission; 0 if none does. ``fail_on`` is the weakest level that counts as a finding;
+    what is waived doesn't count."""
     from auditor.audit import is_tool_fault
 
-    levels = {finding.level for each in report.submissions for finding in each.findings}
+    levels = {finding.level for each in report.submissions for finding in each.counted}
     if fail_on is not None and any(level.rank <= fail_on.rank for level in levels):
         return FINDINGS
     if any(is_tool_fault(check) for each in report.submissions for check in each.checks):
@@ -136,6 +139,13 @@ def pgcheck(debug: bool) -> None:
     show_default=True,
     help="The weakest finding that gives exit code 1.",
 )
+@click.option("--ruleset", metavar="NAME|FILE", help=RULESET_HELP)
+@click.option(
+    "--waivers",
+    metavar="FILE",
+    type=click.Path(),
+    help="Decisions, in TOML and outside the submission, on findings that do not count.",
+)
 @click.option(
     "--show-settings", is_flag=True, help="List every setting and where its value comes from."
 )
@@ -149,6 +159,8 @@ def audit_command(
     format_: str,
     output: str | None,
     fail_on: str,
+    ruleset: str | None,
+    waivers: str | None,
     show_settings: bool,
 ) -> int:
     """Audit submissions.
@@ -166,44 +178,80 @@ def audit_command(
         paths = (".",)
     if title is not None and len(paths) + len(prs) > 1:
         raise click.UsageError("--title speaks of one pull request: give one input with it.")
-    from auditor import rulesets
-
-    ruleset = rulesets.load()
+    rules = _ruleset(ruleset, paths)
+    decided = _waivers(waivers, paths)
     with _stream(output) as stream:
-        shown = _output(stream, format_, ruleset, show_settings)
+        shown = _output(stream, format_, rules, show_settings)
         evidence = format_ != TEXT and FORMATS[format_].evidence
-        report = _audit_all(_load(paths, repo, prs, rev, base, title), ruleset, shown, evidence)
+        items = _load(paths, repo, prs, rev, base, title)
+        report = _audit_all(items, rules, decided, shown, evidence)
     return exit_code(report, None if fail_on == "never" else Level(fail_on))
 
 
 @pgcheck.command("rules")
-def rules_command() -> None:
+@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text")
+@click.option("--ruleset", metavar="NAME|FILE", help=RULESET_HELP)
+def rules_command(format_: str, ruleset: str | None) -> None:
     """List the rules and whether this version checks them."""
-    from auditor import rulesets
-    from auditor.audit import why_unbuilt
+    from auditor.report import rulebook
+    from auditor.rules.registry import RULES
 
-    implemented = _implemented()
-    for entry in rulesets.load().rules.values():
-        state = "checked" if entry.slug in implemented else why_unbuilt(entry)
-        click.echo(f"{entry.slug:22} {'/'.join(entry.ids):6} {entry.status:10} {state}")
+    write = rulebook.as_json if format_ == "json" else rulebook.as_text
+    click.echo(write(_ruleset(ruleset), RULES), nl=False)
 
 
-@pgcheck.command("rule")
-@click.argument("slug")
-def rule_command(slug: str) -> None:
-    """Print a rule's page: what it asks, its status and sources, examples."""
-    from auditor import rulesets
+@pgcheck.command("explain")
+@click.argument("rule")
+@click.option("--ruleset", metavar="NAME|FILE", help=RULESET_HELP)
+def explain_command(rule: str, ruleset: str | None) -> None:
+    """Print a rule's page: what it asks and why, examples, limits, status and sources."""
+    from auditor.report.page import pages
+    from auditor.rules.registry import RULES
 
-    entries = rulesets.load().rules
-    if slug not in entries:
+    found = pages(_ruleset(ruleset), RULES)
+    if rule not in found:
         import difflib
 
-        near = difflib.get_close_matches(slug, entries, n=1)
+        near = difflib.get_close_matches(rule, found, n=1)
         hint = f"Did you mean {near[0]}?" if near else "`pgcheck rules` lists them."
-        raise click.UsageError(f"there is no rule {slug!r}. {hint}")
-    from auditor.report.page import page
+        raise click.UsageError(f"there is no rule {rule!r}. {hint}")
+    if not sys.stdout.isatty():
+        click.echo(found[rule], nl=False)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
 
-    click.echo(page(entries[slug], _implemented().get(slug)))
+    Console().print(Markdown(found[rule]))
+
+
+def _ruleset(name: str | None, audited: Sequence[str] = ()) -> Ruleset:
+    """The shipped ruleset of that name, or the one in that file."""
+    from auditor import rulesets
+    from auditor.toml import TomlError
+
+    if name is None or name in rulesets.shipped():
+        return rulesets.load(name or rulesets.DEFAULT)
+    from auditor.waivers import refuse_inside
+
+    try:
+        refuse_inside(name, audited)
+        return rulesets.read(name)
+    except TomlError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _waivers(path: str | None, audited: Sequence[str]) -> Waivers | None:
+    if path is None:
+        return None
+    from datetime import date
+
+    from auditor import waivers
+    from auditor.toml import TomlError
+
+    try:
+        return waivers.load(path, audited, date.today())
+    except TomlError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _output(stream: IO[str], format_: str, ruleset: Ruleset, show_settings: bool) -> Output:
@@ -220,8 +268,9 @@ def _output(stream: IO[str], format_: str, ruleset: Ruleset, show_settings: bool
 
 
 def _audit_all(
-    items: Iterator[tuple[str, Submission | Problem]],
+    items: Iterator[tuple[Given, Submission | Problem]],
     ruleset: Ruleset,
+    waivers: Waivers | None,
     output: Output,
     evidence: bool,
 ) -> Report:
@@ -238,12 +287,22 @@ def _audit_all(
             problems.append(item)
             output.problem(item)
         else:
-            report = replace(audit(item, ruleset, evidence=evidence), given=given)
+            report = audit(item, ruleset, evidence=evidence)
+            report = replace(report, given=given.name, root=given.root)
+            report = waivers.apply(report) if waivers else report
             reports.append(replace(report, sources={}))
             output.submission(report)
-    whole = Report(tuple(reports), tuple(problems))
+    idle = waivers.idle() if waivers else ()
+    whole = Report(tuple(reports), tuple(problems), idle_waivers=idle)
     output.closing(whole)
     return whole
+
+
+class Given(NamedTuple):
+    """An input as the user named it, and the folder that its paths start from."""
+
+    name: str
+    root: str = ""  # "" for what is read from a clone
 
 
 def _load(
@@ -253,24 +312,29 @@ def _load(
     rev: str | None,
     base: str | None,
     title: str | None = None,
-) -> Iterator[tuple[str, Submission | Problem]]:
+) -> Iterator[tuple[Given, Submission | Problem]]:
     """What each input leads to. One by one, so that a defect of ours costs one input only."""
     from auditor.audit import fault
     from auditor.submission.load import load
 
-    calls: list[tuple[str, Callable[[], Iterable[Submission | Problem]]]] = [
-        (path, partial(load, [path], base=base)) for path in paths
+    calls: list[tuple[Given, Callable[[], Iterable[Submission | Problem]]]] = [
+        (
+            Given(path, path if os.path.isdir(path) else os.path.dirname(path)),
+            partial(load, [path], base=base),
+        )
+        for path in paths
     ]
     from_clone = partial(load, [], repo=repo, rev=rev, base=base)
-    calls.extend((f"#{number}", partial(from_clone, prs=[number])) for number in prs)
+    calls.extend((Given(f"#{number}"), partial(from_clone, prs=[number])) for number in prs)
     if rev is not None and not prs:
-        calls.append((rev, from_clone))
+        calls.append((Given(rev), from_clone))
     for given, call in calls:
         try:
             for item in call():
                 yield given, item if title is None else _titled(item, title)
         except Exception as error:
-            yield given, Problem(fault(error), given, Party.TOOL, "the other inputs are audited")
+            remedy = "the other inputs are audited"
+            yield given, Problem(fault(error), given.name, Party.TOOL, remedy)
 
 
 def _titled(item: Submission | Problem, title: str) -> Submission | Problem:
@@ -279,12 +343,6 @@ def _titled(item: Submission | Problem, title: str) -> Submission | Problem:
     if isinstance(item, Problem):
         return item
     return replace(item, pull=replace(item.pull or Pull(), title=title))
-
-
-def _implemented() -> Mapping[str, Rule]:
-    from auditor.rules.registry import RULES
-
-    return {rule.slug: rule for rule in RULES}
 
 
 @contextmanager

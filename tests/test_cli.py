@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 import auditor.audit
-import auditor.rules.registry
 import auditor.submission.load
-from auditor import __version__, cli
+from auditor import __version__, cli, rulesets
 from auditor.report.model import Check, Level, Outcome
 from auditor.submission.model import Party, Problem
 
@@ -98,7 +97,12 @@ def test_exit_codes(inputs, capsys, arguments, code):
         ["audit", "--format", "xml"],
         ["audit", "--fail-on", "sometimes"],
         ["audit", "--output", "no/such/folder/report.txt"],
-        ["rule", "no-such-rule"],
+        ["audit", "--ruleset", "1999-01"],
+        ["audit", "--waivers", "no/such/file.toml"],
+        ["explain", "no-such-rule"],
+        ["explain", "slot", "--ruleset", "no/such/file.toml"],
+        ["rules", "--format", "xml"],
+        ["rule", "slot"],
         ["nonsense"],
     ],
 )
@@ -188,25 +192,95 @@ def test_an_interrupt_is_no_verdict(inputs, monkeypatch, capsys):
 def test_help_lists_the_commands(capsys):
     assert cli.main(["--help"]) == 0
     commands = capsys.readouterr().out.partition("Commands:")[2].split()
-    assert {"audit", "bench", "rule", "rules"} <= set(commands)
+    assert {"audit", "bench", "explain", "rules"} <= set(commands)
 
 
-def test_rule_and_rules(capsys):
-    assert cli.main(["rules"]) == 0
-    assert "target-in-key" in capsys.readouterr().out
-    assert cli.main(["rule", "slot"]) == 0
+def test_explain_prints_the_page_as_markdown(capsys):
+    assert cli.main(["explain", "slot"]) == 0
     page = capsys.readouterr().out
+    assert page.startswith("# slot (C1)\n")
     assert "DISPUTED" in page and "/issues/1336" in page
-    assert cli.main(["rule", "target-in-kye"]) == 2
+    assert cli.main(["explain", "target-in-kye"]) == 2
     assert "Did you mean target-in-key?" in capsys.readouterr().err
 
 
-def test_rule_pages_show_their_examples(capsys):
-    for rule in auditor.rules.registry.RULES:
-        assert cli.main(["rule", rule.slug]) == 0
-        page = capsys.readouterr().out
-        assert rule.clears.split()[0] in page
-        assert ("Forbidden" in page) == bool(rule.forbidden)
+def test_explain_renders_the_page_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert cli.main(["explain", "slot"]) == 0
+    page = capsys.readouterr().out
+    assert "slot (C1)" in page and "# slot" not in page and "```" not in page
+
+
+def test_rules_lists_the_rules_of_a_ruleset(capsys):
+    assert cli.main(["rules"]) == 0
+    may = capsys.readouterr().out
+    assert "target-gated-expert" in may and len(may.splitlines()) == len(rulesets.load().rules)
+    assert cli.main(["rules", "--ruleset", "2026-03"]) == 0
+    assert "target-gated-expert" not in capsys.readouterr().out
+
+
+def test_rules_are_there_for_programs(capsys):
+    assert cli.main(["rules", "--format", "json", "--ruleset", "2026-03"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["version"], document["ruleset"]) == (1, "2026-03")
+    assert document["limits"]["artifact_bytes"] == 16_000_000
+    rules = {each["rule"]: each for each in document["rules"]}
+    assert rules["prequant-ttt"]["strongest"] == "question"
+    assert rules["prequant-ttt"]["checked"] and rules["prequant-ttt"]["clears"]
+    assert rules["two-pass"]["page"].startswith("# two-pass (C4)\n")
+    assert rules["import-failure"]["ids"] == ["E3"] and rules["import-failure"]["sources"]
+    assert all(each["checked"] != bool(each["unchecked_because"]) for each in rules.values())
+
+
+def test_an_audit_is_by_the_ruleset_asked_for(inputs, capsys, tmp_path):
+    mine = tmp_path / "mine.toml"
+    mine.write_text('about = "mine"\nextends = "2026-03"\n')
+    for name in ("2026-03", str(mine)):
+        cli.main(["audit", "nothing", "--format", "json", "--ruleset", name])
+        assert json.loads(capsys.readouterr().out)["ruleset"] == os.path.basename(name)
+    assert cli.main(["audit", str(tmp_path), "--ruleset", str(mine)]) == 2
+    assert "lies inside the audited folder" in capsys.readouterr().err
+
+
+WAIVER = """[[waiver]]
+submission = "violation"
+rule = "{rule}"
+path = "records/track_10min_16mb/2026-03-26_Cache/train_gpt.py"
+reason = "accepted by the maintainers"
+by = "a reviewer"
+date = 2026-05-02
+"""
+
+
+def test_waived_findings_are_shown_and_do_not_fail(inputs, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("waivers.toml").write_text(
+        WAIVER.format(rule="target-in-key") + WAIVER.format(rule="slot")
+    )
+    arguments = ["audit", "violation", "--waivers", "waivers.toml"]
+    assert cli.main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "violation[target-in-key]" in out
+    assert "waived: accepted by the maintainers (a reviewer, 2026-05-02; " in out
+    assert "findings: 1 violation, 1 of them waived" in out
+    assert "verdict: no findings; waived target-in-key (N1)" in out
+    assert "unused waivers:\n    waivers.toml:8: slot: matches no finding\n" in out
+    assert cli.main([*arguments, "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    (finding,) = document["submissions"][0]["findings"]
+    assert finding["waived"]["by"] == "a reviewer" and finding["level"] == "violation"
+    assert [each["rule"] for each in document["idle_waivers"]] == ["slot"]
+
+
+def test_a_wrong_waiver_file_is_one_clear_line(inputs, capsys, tmp_path):
+    path = tmp_path / "waivers.toml"
+    path.write_text(WAIVER.format(rule="slot").replace("accepted by the maintainers", ""))
+    assert cli.main(["audit", "violation", "--waivers", str(path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines()[-1] == f"Error: {path}:5: 'reason' must not be blank"
+    assert cli.main(["audit", str(tmp_path), "--waivers", str(path)]) == 2
+    assert "lies inside the audited folder" in capsys.readouterr().err.splitlines()[-1]
 
 
 def python(code, *arguments, **streams):

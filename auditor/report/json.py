@@ -11,7 +11,7 @@ from auditor.evidence.claims import Stated
 from auditor.evidence.record import Run
 from auditor.evidence.runlog import Figure
 from auditor.evidence.summary import Evidence, Row, comparison
-from auditor.report.model import Finding, Report, SettingInForce, SubmissionReport
+from auditor.report.model import Finding, Report, SettingInForce, SubmissionReport, Waiver
 from auditor.rulesets import Ruleset
 from auditor.submission.model import Problem
 
@@ -30,6 +30,9 @@ def render(report: Report, ruleset: Ruleset) -> str:
         "ruleset": ruleset.name,
         "submissions": [_submission(each) for each in report.submissions],
         "problems": [_problem(each) for each in report.problems],
+        "idle_waivers": [
+            {"at": each.at, "rule": each.rule, "why": each.why} for each in report.idle_waivers
+        ],
     }
     return json.dumps(document, indent=2) + "\n"
 
@@ -70,6 +73,17 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "clears": finding.clears,
         "sources": list(finding.sources),
         "fingerprint": finding.fingerprint,
+        "waived": finding.waived and _waiver(finding.waived),
+    }
+
+
+def _waiver(waiver: Waiver) -> dict[str, str | None]:
+    return {
+        "reason": waiver.reason,
+        "by": waiver.by,
+        "date": waiver.on.isoformat(),
+        "until": waiver.until.isoformat() if waiver.until else None,
+        "at": waiver.at,
     }
 
 

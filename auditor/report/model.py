@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,30 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Waiver:
+    """A decision, kept outside the submission, that a finding is shown and does not count."""
+
+    reason: str
+    by: str
+    on: date
+    until: date | None  # the last day on which it applies
+    at: str  # file:line where it is written
+
+    def __str__(self) -> str:
+        until = f" until {self.until}" if self.until else ""
+        return f"{self.reason} ({self.by}, {self.on}{until}; {self.at})"
+
+
+@dataclass(frozen=True)
+class IdleWaiver:
+    """A waiver for an audited submission that waived nothing."""
+
+    at: str
+    rule: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Finding:
     """A rule's statement about one place. It can't be built without that place."""
 
@@ -59,6 +84,7 @@ class Finding:
     clears: str = ""
     sources: tuple[str, ...] = ()
     column: int = 0
+    waived: Waiver | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -109,12 +135,18 @@ class SubmissionReport:
     unread: str = ""  # why the code could not be judged at all, if it couldn't
     given: str = ""  # the input that led here, as the user named it
     evidence: Evidence | None = None  # runs and claims, for the formats that show them
+    root: str = ""  # the folder that its paths start from; "" also for a clone
+
+    @property
+    def counted(self) -> tuple[Finding, ...]:
+        """The findings that are not waived: those that decide verdict and exit code."""
+        return tuple(finding for finding in self.findings if finding.waived is None)
 
     @property
     def verdict(self) -> str:
         """violation | suspect | question | no-findings | inconclusive."""
         for level in (Level.VIOLATION, Level.SUSPECT, Level.QUESTION):
-            if any(f.level is level for f in self.findings):
+            if any(f.level is level for f in self.counted):
                 return str(level.value)
         ran = any(c.outcome is not Outcome.NOT_CHECKED for c in self.checks)
         return "no-findings" if ran and not self.unread else "inconclusive"
@@ -124,4 +156,5 @@ class SubmissionReport:
 class Report:
     submissions: tuple[SubmissionReport, ...]
     problems: tuple[Problem, ...] = ()  # inputs that held no readable submission
+    idle_waivers: tuple[IdleWaiver, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from auditor.rulesets import Ruleset
 from auditor.submission.model import Problem
 
 PIPED_WIDTH = 100
-LINKS = 3  # shown per finding; `pgcheck rule` has them all
+LINKS = 3  # shown per finding; `pgcheck explain` has them all
 PROSE = 600  # characters of a message or step that are shown
 
 COLOURS = {
@@ -70,7 +70,9 @@ class TextRenderer:
         self._line()
 
     def closing(self, report: Report) -> None:
-        """One line over all inputs, if there were several."""
+        """Waivers that waived nothing, and one line over all inputs if there were several."""
+        idle = ((each.at, f"{each.rule}: {each.why}") for each in report.idle_waivers)
+        self._grouped("unused waivers:", idle)
         if len(report.submissions) + len(report.problems) < 2:
             return
         verdicts = Counter(each.verdict for each in report.submissions)
@@ -92,6 +94,8 @@ class TextRenderer:
         if finding.clears:
             self._prose("  clears: ", finding.clears)
         self._prose("  ruling: ", _ruling(finding))
+        if finding.waived:
+            self._prose("  waived: ", str(finding.waived))
         self._line()
 
     def _frame(self, rows: list[Row], gutter: int, style: str) -> None:
@@ -189,7 +193,7 @@ def _ruling(finding: Finding) -> str:
     links = list(finding.sources[:LINKS])
     more = len(finding.sources) - len(links)
     rest = f"{more} more: " if more > 0 else ""
-    return " ".join((f"{finding.status}:", *links, f"({rest}pgcheck rule {finding.rule})"))
+    return " ".join((f"{finding.status}:", *links, f"({rest}pgcheck explain {finding.rule})"))
 
 
 def _reasons(report: SubmissionReport, outcome: Outcome) -> list[tuple[str, str]]:

@@ -27,9 +27,12 @@ def verdict(report: SubmissionReport) -> str:
     """The verdict and the rules behind it, in one line."""
     parts = [spoken(report.verdict)]
     for level, words in WORDS.items():
-        named = {f"{f.rule} ({f.code})": None for f in report.findings if f.level is level}
+        named = {f"{f.rule} ({f.code})": None for f in report.counted if f.level is level}
         if named:
             parts.append(f"{words} {', '.join(named)}")
+    waived = {f"{f.rule} ({f.code})": None for f in report.findings if f.waived}
+    if waived:
+        parts.append(f"waived {', '.join(waived)}")
     return "; ".join(parts)
 
 
@@ -45,9 +48,11 @@ def why(finding: Finding, ruleset: Ruleset) -> str:
 
 
 def findings(report: SubmissionReport) -> str:
-    """How many there are of each level; empty if there are none."""
+    """How many there are of each level, and how many are waived; empty if there are none."""
     found = Counter(finding.level for finding in report.findings)
-    return ", ".join(count(found[level], level.value) for level in Level if found[level])
+    counts = [count(found[level], level.value) for level in Level if found[level]]
+    waived = len(report.findings) - len(report.counted)
+    return ", ".join([*counts, f"{waived} of them waived"] if waived else counts)
 
 
 def checks(report: SubmissionReport) -> str:

@@ -25,7 +25,8 @@ class Rule:
 
     ``check`` asks the traced code, ``check_record`` the evidence beside it (files, logs, claims; the
     code too, where ``record.program`` has it). A rule has one of them or both. ``forbidden`` and
-    ``allowed`` are shown by the documentation, and the tests run the rule on them.
+    ``allowed`` are shown by the documentation, and the tests run the rule on them. ``blind_spots``
+    says in Markdown what the check does not see.
     """
 
     slug: str
@@ -39,6 +40,7 @@ class Rule:
     check_record: Callable[[Record], Iterable[Finding]] | None = None
     forbidden: Example = ""
     allowed: Example = ""
+    blind_spots: str = ""
 
     def finding(
         self,

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import sys
+import os
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import resources
-from typing import Any
 
 from auditor.report.model import Level
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from auditor.toml import Table, TomlError, parse
+from auditor.toml import read as read_toml
 
 DEFAULT = "2026-05"
+STATUSES = ("RULED", "CONSENSUS", "DISPUTED")
+EVIDENCE = ("static", "logs", "run", "rerun", "human")
+LEVELS = tuple(level.value for level in Level)
+
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_CITATIONS = ("readme", "pulls", "issues")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class RuleEntry:
     strongest: Level  # the strongest level that a finding may have
     sources: tuple[str, ...]  # URLs
     ruling: str  # how it was ruled, and what is open about it
+    limits: tuple[str, ...] = ()  # the fields of Limits that it measures by
 
 
 @dataclass(frozen=True)
@@ -54,31 +58,127 @@ class Ruleset:
     limits: Limits
     rules: Mapping[str, RuleEntry]  # by slug, in rulebook order
     repository: str  # the challenge's, https://github.com/owner/name
+    about: str = ""  # what it is, in one line
+
+
+LIMITS = tuple(each.name for each in fields(Limits))
+
+
+def shipped() -> tuple[str, ...]:
+    """The names of the rulesets that come with the package, the oldest first."""
+    files = (each.name for each in resources.files(__name__).iterdir())
+    return tuple(sorted(name[: -len(".toml")] for name in files if name.endswith(".toml")))
 
 
 def load(name: str = DEFAULT) -> Ruleset:
-    """The ruleset of that date; ``FileNotFoundError`` if there is none."""
+    """The shipped ruleset of that date; ``FileNotFoundError`` if there is none."""
     text = resources.files(__name__).joinpath(f"{name}.toml").read_text(encoding="utf-8")
-    data = tomllib.loads(text)
-    rules = {slug: _entry(slug, row, data["links"]) for slug, row in data["rules"].items()}
-    return Ruleset(name, Limits(**data["limits"]), rules, data["links"]["repository"])
+    return parsed(parse(text, f"{name}.toml"), name)
 
 
-def _entry(slug: str, row: Mapping[str, Any], links: Mapping[str, str]) -> RuleEntry:
-    return RuleEntry(
-        slug=slug,
-        ids=tuple(row["ids"]),
-        status=row["status"],
-        summary=row["summary"],
-        evidence=tuple(row["evidence"]),
-        strongest=Level(row["strongest"]),
-        sources=tuple(_urls(row, links)),
-        ruling=row["ruling"].strip(),
+def read(path: str) -> Ruleset:
+    """The ruleset in a file, which may extend a shipped one; TomlError says what is wrong."""
+    if not os.path.exists(path):
+        raise TomlError(f"{path}: no such ruleset or file; shipped are {', '.join(shipped())}")
+    return parsed(read_toml(path), os.path.basename(path))
+
+
+def parsed(top: Table, name: str) -> Ruleset:
+    """The ruleset that a file's top table describes.
+
+    ``extends`` names the shipped ruleset that it starts from: keys replace that one's, rule by rule,
+    and ``drops`` lists rules that it does not have. TomlError for anything else than expected.
+    """
+    base = load(top.choice("extends", shipped())) if "extends" in top else None
+    about = top.text("about")
+    repository = top.text("repository", base.repository if base else None).rstrip("/")
+    if not repository.startswith("https://"):
+        raise top.error("must start with https://", "repository")
+    limits = _limits(top.table("limits"), base.limits if base else None)
+    rules = dict(base.rules) if base else {}
+    for slug in top.texts("drops", ()):
+        if rules.pop(slug, None) is None:
+            raise top.error(f"names {slug!r}, which is no rule of the ruleset it extends", "drops")
+    table = top.table("rules")
+    for slug in table.names():
+        if not _SLUG.fullmatch(slug):
+            raise table.error("is no name of a rule: lower-case words joined by hyphens", slug)
+        rules[slug] = _entry(slug, table.table(slug), rules.get(slug), repository)
+    top.close()
+    if not rules:
+        raise top.error("has no [rules.NAME]")
+    return Ruleset(name, limits, rules, repository, about)
+
+
+def _limits(table: Table, base: Limits | None) -> Limits:
+    tokens = table.table("validation_tokens")
+    own = {name: tokens.whole(name) for name in tokens.names()}
+    if base is None and not own:
+        raise table.error("lacks [limits.validation_tokens], the targets by tokenizer")
+    whole, number = table.whole, table.number
+    found = Limits(
+        artifact_bytes=whole("artifact_bytes", base.artifact_bytes if base else None),
+        train_seconds=number("train_seconds", base.train_seconds if base else None),
+        eval_seconds=number("eval_seconds", base.eval_seconds if base else None),
+        validation_documents=whole(
+            "validation_documents", base.validation_documents if base else None
+        ),
+        seeds=whole("seeds", base.seeds if base else None),
+        margin_nats=number("margin_nats", base.margin_nats if base else None),
+        margin_p=number("margin_p", base.margin_p if base else None),
+        world_size=whole("world_size", base.world_size if base else None),
+        validation_bytes=whole("validation_bytes", base.validation_bytes if base else None),
+        validation_tokens={**(base.validation_tokens if base else {}), **own},
     )
+    table.close()
+    return found
 
 
-def _urls(row: Mapping[str, Any], links: Mapping[str, str]) -> Iterator[str]:
-    if row.get("readme"):
-        yield links["readme"]
-    yield from (f"{links['issue']}/{number}" for number in row.get("issues", ()))
-    yield from (f"{links['pull']}/{number}" for number in row.get("pulls", ()))
+def _entry(slug: str, table: Table, base: RuleEntry | None, repository: str) -> RuleEntry:
+    """One rule; what it leaves out is as in ``base``, and required where there is none."""
+    status = table.choice("status", STATUSES, base.status if base else None)
+    strongest = Level(table.choice("strongest", LEVELS, base.strongest.value if base else None))
+    if strongest is Level.VIOLATION and status != "RULED":
+        key = "strongest" if "strongest" in table else "status"
+        raise table.error("does not fit: only what is RULED can be a violation", key)
+    entry = RuleEntry(
+        slug=slug,
+        ids=table.texts("ids", base.ids if base else None),
+        status=status,
+        summary=table.text("summary", base.summary if base else None),
+        evidence=_chosen(table, "evidence", EVIDENCE, base.evidence if base else None),
+        strongest=strongest,
+        sources=_sources(table, base, repository),
+        ruling=table.text("ruling", base.ruling if base else None),
+        limits=_chosen(table, "limits", LIMITS, base.limits if base else ()),
+    )
+    table.close()
+    return entry
+
+
+def _chosen(
+    table: Table, key: str, allowed: tuple[str, ...], default: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    found = table.texts(key, default)
+    wrong = next((each for each in found if each not in allowed), None)
+    if wrong is not None:
+        raise table.error(f"has {wrong!r}, not one of {', '.join(allowed)}", key)
+    return found
+
+
+def _sources(table: Table, base: RuleEntry | None, repository: str) -> tuple[str, ...]:
+    """URLs; a rule that cites anything cites it all anew."""
+    cited = any(key in table for key in _CITATIONS)
+    own = tuple(_urls(table, repository))
+    if cited or base is None:
+        if not own:
+            raise table.error(f"cites nothing; it needs one of {', '.join(_CITATIONS)}")
+        return own
+    return base.sources
+
+
+def _urls(table: Table, repository: str) -> Iterator[str]:
+    if table.flag("readme"):
+        yield f"{repository}/blob/main/README.md"
+    yield from (f"{repository}/issues/{number}" for number in table.wholes("issues"))
+    yield from (f"{repository}/pull/{number}" for number in table.wholes("pulls"))
