@@ -72,7 +72,7 @@ class Progress:
     seconds: float | None = None  # since the evaluation began
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunLog:
     """One run. A file that holds several runs gives several; what it doesn't say is None or empty.
 

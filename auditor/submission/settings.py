@@ -212,8 +212,8 @@ def _logged(logs: Iterable[SourceFile]) -> tuple[list[Claim], list[Claim]]:
     found = [claim for log in _main_line(logs) for claim in log_settings(log)]
     first: dict[str, Claim] = {}
     split = {c.key for c in found if not same(first.setdefault(c.key, c).value, c.value)}
-    weak = [c for c in found if c.key in split or _is_side_run(c.path)]
-    return weak, [c for c in found if c.key not in split and not _is_side_run(c.path)]
+    weak = [c for c in found if c.key in split or is_side_run(c.path)]
+    return weak, [c for c in found if c.key not in split and not is_side_run(c.path)]
 
 
 def _file_claims(script: SourceFile) -> Iterator[Claim]:
@@ -280,8 +280,9 @@ def _metadata_claims(submission: Submission) -> Iterator[Claim]:
 def _main_line(sources: Iterable[SourceFile]) -> list[SourceFile]:
     """Without side runs, unless there is nothing else; evaluations, which give the score, last."""
     everything = sorted(sources, key=lambda s: ("eval" in PurePosixPath(s.path).name, s.path))
-    return [s for s in everything if not _is_side_run(s.path)] or everything
+    return [s for s in everything if not is_side_run(s.path)] or everything
 
 
-def _is_side_run(path: str) -> bool:
+def is_side_run(path: str) -> bool:
+    """Whether a file's name speaks of an ablation, a baseline, a set-up or the like."""
     return bool(_SIDELINE.search(PurePosixPath(path).stem))

@@ -28,7 +28,7 @@ _DIFFERENCE = re.compile(
 _RATIO = re.compile(r"(?<![\w.])[a-z]?(\d[\d,]*)\s*/\s*(\d[\d,]*)(?![\w.])")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _LABEL = re.compile(r"[A-Za-z][\w+.\-]*(?:[ :/][A-Za-z][\w+.\-]*)*")
-_PAIR = re.compile(r"[\w./+-]+[\"']?\s*[:=]\s*[-+]?[\d.]|(?<!\w)[\[\d(]")  # where the label ends
+_PAIR = re.compile(r"[\w./+-]+[\"']?\s*[:=]\s*[-+]?[\d.]|(?<![\w.])[\[\d(]")  # where the label ends
 _MOST_BPB = 50.0
 _MOST_PROGRESS = 20_000  # lines
 
