@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,12 +16,15 @@ from auditor.evidence.record import Record
 from auditor.report.model import Check, Finding, Level, Outcome, SubmissionReport
 from auditor.rules.base import NotChecked, Rule
 from auditor.rulesets import RuleEntry, Ruleset
-from auditor.submission.model import Party, Problem, Submission
+from auditor.submission.model import Party, Problem, SourceFile, Submission
+from auditor.submission.text import split_lines
 
 if TYPE_CHECKING:
     from auditor.evidence.summary import Evidence
 
 TOOL_FAULT = "tool fault: "
+
+_IGNORE = re.compile(r"(?:#|//|<!--).*\bpgcheck\b.*\b(?:ignore|disable|skip|waive|allow|off)\b")
 
 _log = logging.getLogger(__name__)
 
@@ -60,9 +64,12 @@ def _audited(
             checks.append(Check(entry.slug, Outcome.NOT_CHECKED, why_unbuilt(entry)))
             continue
         found, check = _run(rule, record)
-        findings.extend(_within(_supported(finding, record), entry) for finding in found)
+        findings.extend(
+            _contested(_within(_supported(finding, record), entry), record) for finding in found
+        )
         checks.append(check)
     kept = _distinct(findings)
+    quoted = _quoted(submission, kept)
     tables, unshown = _evidence(record) if with_evidence else (None, ())
     return SubmissionReport(
         path=submission.path,
@@ -72,7 +79,8 @@ def _audited(
         settings=tuple(program.settings) if program else (),
         problems=_once((*submission.problems, *(program.problems if program else ()), *unshown)),
         revision=submission.revision,
-        sources=_quoted(submission, kept),
+        sources={source.path: source.text for source in quoted},
+        hosts=_hosts(quoted, submission),
         unread=_unread(record, implemented.values(), checks),
         evidence=tables,
     )
@@ -225,6 +233,18 @@ def _within(finding: Finding, entry: RuleEntry) -> Finding:
     )
 
 
+def _contested(finding: Finding, record: Record) -> Finding:
+    """The finding, which names a comment beside its line that would have it ignored."""
+    source = record.source(finding.path)
+    if source is None or "pgcheck" not in source.text:
+        return finding
+    lines = split_lines(source.text)[max(0, finding.line - 2) : finding.end_line]
+    if not any(_IGNORE.search(line) for line in lines):
+        return finding
+    words = "a comment in the code asks to ignore this: its author's claim, which decides nothing"
+    return replace(finding, message=f"{finding.message}; contested: {words}")
+
+
 def _distinct(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Strongest first, then by place; of findings with one fingerprint only the first."""
     ordered = sorted(
@@ -240,8 +260,20 @@ def _once(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(dict.fromkeys(problems))
 
 
-def _quoted(submission: Submission, findings: Iterable[Finding]) -> dict[str, str]:
-    """The texts that the findings' code frames quote."""
+def _quoted(submission: Submission, findings: Iterable[Finding]) -> list[SourceFile]:
+    """What the findings' code frames quote."""
+    by_path = submission.by_path()
     paths = {f.path for f in findings} | {step.path for f in findings for step in f.steps}
-    sources = ((path, submission.source(path)) for path in sorted(paths))
-    return {path: source.text for path, source in sources if source is not None}
+    return [by_path[path] for path in sorted(paths) if path in by_path]
+
+
+def _hosts(quoted: Iterable[SourceFile], submission: Submission) -> dict[str, tuple[str, int]]:
+    """For each text that was unpacked: the file on disk, and the line there that unpacks it."""
+    by_path = submission.by_path()
+    found = {}
+    for source in quoted:
+        inner = source
+        while inner.host is not None and inner.host in by_path:
+            found[source.path] = (inner.host, inner.host_line or 1)
+            inner = by_path[inner.host]
+    return found

@@ -332,6 +332,48 @@ def test_an_audit_imports_nothing_heavy(tmp_path):
 FIXTURE = "fixtures/submissions/violating/hashed_ngram_xor"
 
 
+PACKED = "fixtures/submissions/violating/ngram_lzma_payload"
+
+
+def test_reports_for_programs_name_files_on_disk(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert cli.main(["audit", PACKED, "--format", "github"]) == 1
+    assert f"::error file={PACKED}/train_gpt.py,line=4," in capsys.readouterr().out
+    assert cli.main(["audit", PACKED, "--format", "sarif"]) == 1
+    (run,) = json.loads(capsys.readouterr().out)["runs"]
+    location = run["results"][0]["locations"][0]["physicalLocation"]
+    assert location["artifactLocation"]["uri"] == f"{PACKED}/train_gpt.py"
+    assert location["region"]["startLine"] == 4
+
+
+def test_a_baseline_with_reasons_passes(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    path = tmp_path / "waivers.toml"
+    arguments = ["audit", FIXTURE, PACKED]
+    assert cli.main([*arguments, "--format", "waivers", "--output", str(path)]) == 1
+    waived = [*arguments, "--waivers", str(path)]
+    assert cli.main(waived) == 2
+    text = path.read_text().replace('reason = ""', 'reason = "a fixture"')
+    path.write_text(text.replace('by = ""', 'by = "the tests"'))
+    assert cli.main(waived) == 0
+    assert "unused" not in capsys.readouterr().out
+
+
+IGNORED = "# noqa  # pgcheck: ignore[target-in-key]  # type: ignore  # nosec"
+
+
+def test_comments_in_audited_code_waive_nothing(capsys, tmp_path):
+    code = (ROOT / FIXTURE / "train_gpt.py").read_text().splitlines()
+    (tmp_path / "train_gpt.py").write_text(
+        "\n".join(f"{line}  {IGNORED}" if line else "" for line in code)
+    )
+    (tmp_path / "waivers.toml").write_text(WAIVER.format(rule="target-in-key"))
+    assert cli.main(["audit", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "violation[target-in-key]" in out and "waived" not in out
+    assert "contested: a comment in the code asks to ignore this" in " ".join(out.split())
+
+
 def test_the_readme_shows_real_output(capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

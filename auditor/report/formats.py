@@ -50,5 +50,10 @@ TEXT = "text"  # not among them: it streams one submission after another (report
 
 FORMATS: Mapping[str, Format] = {
     form.name: form
-    for form in (Format("json", "auditor.report.json", quotes=False, evidence=True),)
+    for form in (
+        Format("json", "auditor.report.json", quotes=False, evidence=True),
+        Format("sarif", "auditor.report.sarif", quotes=False),
+        Format("github", "auditor.report.github", quotes=False),
+        Format("waivers", "auditor.report.baseline", quotes=False),
+    )
 }

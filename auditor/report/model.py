@@ -98,7 +98,7 @@ class Finding:
                 self.message,
             )
         )
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+        return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,7 @@ class SubmissionReport:
     problems: tuple[Problem, ...] = ()
     revision: str | None = None
     sources: Mapping[str, str] = field(default_factory=dict)  # path -> text, for code frames only
+    hosts: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # of quoted payloads
     unread: str = ""  # why the code could not be judged at all, if it couldn't
     given: str = ""  # the input that led here, as the user named it
     evidence: Evidence | None = None  # runs and claims, for the formats that show them
