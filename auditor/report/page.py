@@ -20,6 +20,7 @@ LANGUAGES = {".py": "python", ".md": "markdown", ".json": "json", ".sh": "sh", "
 MEASURES = {
     "artifact_bytes": "artifact: at most {:,} bytes, code and compressed model together",
     "train_seconds": "training: at most {:,} s",
+    "accepted_train_seconds": "training with calibration: {:,} s is the most that was accepted",
     "eval_seconds": "evaluation: at most {:,} s",
     "validation_documents": "validation documents: the first {:,}",
     "seeds": "seeds: {}",

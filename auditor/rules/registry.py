@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from auditor.rules import (
+    artifact_size,
     byte_spread_mixture,
+    eval_time,
+    late_calibration,
     layout,
     oracle_selection,
     prequant_ttt,
@@ -14,8 +17,10 @@ from auditor.rules import (
     target_gated_expert,
     target_in_key,
     target_only_blend,
+    train_time,
     two_pass,
     unquantised_headline,
+    untimed_work,
     update_before_score,
     val_calibration,
     val_in_training,
@@ -39,4 +44,9 @@ RULES: tuple[Rule, ...] = (
     selection_on_val.RULE,
     unquantised_headline.RULE,
     layout.RULE,
+    artifact_size.RULE,
+    train_time.RULE,
+    eval_time.RULE,
+    late_calibration.RULE,
+    untimed_work.RULE,
 )

@@ -42,6 +42,7 @@ class Limits:
 
     artifact_bytes: int
     train_seconds: float
+    accepted_train_seconds: float  # the most, with calibration, that an accepted record took
     eval_seconds: float
     validation_documents: int
     seeds: int
@@ -119,6 +120,9 @@ def _limits(table: Table, base: Limits | None) -> Limits:
     found = Limits(
         artifact_bytes=whole("artifact_bytes", base.artifact_bytes if base else None),
         train_seconds=number("train_seconds", base.train_seconds if base else None),
+        accepted_train_seconds=number(
+            "accepted_train_seconds", base.accepted_train_seconds if base else None
+        ),
         eval_seconds=number("eval_seconds", base.eval_seconds if base else None),
         validation_documents=whole(
             "validation_documents", base.validation_documents if base else None

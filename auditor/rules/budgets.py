@@ -1,0 +1,96 @@
+"""What the rules on time and bytes share: whose run it is, and whether its clock counts."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from auditor.analysis.training import clocked_loop, late_reads, loop_end
+from auditor.evidence.record import Record
+from auditor.evidence.runlog import Figure, RunLog
+from auditor.report.model import Finding, Level, Step
+from auditor.rules.steps import call_site
+
+
+def named(log: RunLog) -> str:
+    """The run as a reader knows it."""
+    if log.seed is not None:
+        return f"the run of seed {log.seed.value:.0f}"
+    return f"the run in {posixpath.basename(log.path)}"
+
+
+def unmeasured(record: Record, log: RunLog) -> str:
+    """Why the run's times are not held against the limits, empty if they are.
+
+    The limits are for leaderboard entries on 8xH100 SXM; on fewer or other accelerators the same
+    work takes another time.
+    """
+    if not record.claims.record:
+        return "it is not entered for the leaderboard"
+    wanted = record.limits.world_size
+    if log.world_size is not None and log.world_size.value != wanted:
+        return f"it ran on {log.world_size.value:.0f} GPU{'s' * (log.world_size.value != 1)}, not on {wanted}"
+    if "mlx" in log.software:
+        return "it ran on Apple silicon"
+    if log.hardware is not None and not _is_h100_sxm(log.hardware.text):
+        return f"it ran on {log.hardware.text}, not on H100 SXM"
+    return ""
+
+
+def _is_h100_sxm(name: str) -> bool:
+    upper = name.upper()
+    return "H100" in upper and "PCIE" not in upper and "NVL" not in upper
+
+
+def seconds(value: float) -> str:
+    """A duration for a sentence: to the millisecond where that decides."""
+    return f"{value:,.3f}".rstrip("0").rstrip(".") + " s"
+
+
+def logs_behind(record: Record) -> list[RunLog]:
+    """The logs of the runs behind the claimed score."""
+    return list({id(run.log): run.log for run in record.runs}.values())
+
+
+def worst_note(found: Iterable[tuple[float, Finding]]) -> Iterator[Finding]:
+    """Every finding above note, and of the notes the one with the largest figure."""
+    figures = list(found)
+    yield from (finding for _, finding in figures if finding.level is not Level.NOTE)
+    notes = [pair for pair in figures if pair[1].level is Level.NOTE]
+    if notes:
+        yield max(notes, key=lambda pair: pair[0])[1]
+
+
+def timed_runs(record: Record) -> list[tuple[RunLog, Figure]]:
+    """The runs behind the score that state their training clock; else any run that does."""
+    behind = [log for log in logs_behind(record) if log.train_seconds is not None]
+    logs = behind or record.logs
+    return [(log, log.train_seconds) for log in logs if log.train_seconds is not None]
+
+
+@dataclass(frozen=True)
+class Late:
+    """Where a model runs on training data after the training loop: the line that calls for it."""
+
+    path: str
+    line: int
+    steps: tuple[Step, ...]
+
+
+def late_training_data(record: Record) -> list[Late] | None:
+    """The places where training data is read after the clock; None if the code can't tell."""
+    program = record.program
+    loop = clocked_loop(program) if program is not None else None
+    if program is None or loop is None:
+        return None
+    found: dict[tuple[str, int], Late] = {}
+    for node in late_reads(program, loop):
+        path, line = call_site(node, loop_end(program, loop))
+        steps = (
+            Step(loop.path, getattr(loop.at, "lineno", 1), "the clock stops with this loop"),
+            Step(path, line, "training data is asked for afterwards"),
+            Step(node.path, node.line, "and the model runs on it", node.column),
+        )
+        found.setdefault((path, line), Late(path, line, steps))
+    return list(found.values())
