@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from auditor.evidence.reading.lines import messages
 from auditor.evidence.reading.run import Run
 from auditor.evidence.runlog import RunLog, Words
-from auditor.submission.model import SourceFile
+from auditor.submission.model import Claim, SourceFile
 from auditor.submission.runlog import settings, source_ranges
 from auditor.submission.text import split_lines
 
@@ -21,14 +21,25 @@ _SEED = re.compile(r"(?i)\bseed\s*[:=]\s*(\d{1,9})\b")
 _MOST_RUNS = 100
 
 
-def read(log: SourceFile) -> tuple[RunLog, ...]:
-    """The runs of one log file; empty when nothing in it can be read."""
+def read(log: SourceFile, claims: Sequence[Claim] = ()) -> tuple[RunLog, ...]:
+    """The runs of one log file; empty when nothing in it can be read.
+
+    ``claims`` are the log's settings where somebody has read them before.
+    """
     if _is_json(log.text):
         return ()
     lines = split_lines(log.text)
     source = source_ranges(lines)
     runs = [run for run in _runs(lines, source) if run.is_run()]
-    found = [_finished(run, log, lines, source, alone=len(runs) == 1) for run in runs]
+    if len(runs) == 1:
+        return (_finished(runs[0], log.path, claims or settings(log), source),)
+    found = []
+    for run in runs:
+        first, last = run.first_line, run.last_line
+        own = settings(replace(log, text="\n".join(lines[first - 1 : last])))
+        own = [replace(claim, line=claim.line + first - 1) for claim in own]
+        printed = [(a, b) for a, b in source if first <= a + 1 <= last]
+        found.append(_finished(run, log.path, own, printed))
     return tuple(_without_copies(found))
 
 
@@ -50,7 +61,7 @@ def _runs(lines: list[str], source: list[tuple[int, int]]) -> Iterator[Run]:
     for line, text in messages(lines, source):
         if header or (run.begun and _HEADER.match(text)):
             header.append((line, text))
-            step = run.steps.step_of(text)
+            step = run.steps.step_of(text.lower())
             if step is None and len(header) < 2000:
                 continue
             starts = (
@@ -70,16 +81,10 @@ def _runs(lines: list[str], source: list[tuple[int, int]]) -> Iterator[Run]:
 
 
 def _finished(
-    run: Run, log: SourceFile, lines: list[str], source: list[tuple[int, int]], alone: bool
+    run: Run, path: str, claims: Iterable[Claim], source: Iterable[tuple[int, int]]
 ) -> RunLog:
-    """The run with its settings, which are read from its own lines only."""
-    first = run.first_line
-    own = log if alone else replace(log, text="\n".join(lines[first - 1 : run.last_line]))
-    shift = 0 if alone else first - 1
-    words = {c.key: Words(c.value, c.line + shift) for c in settings(own)}
-    found = run.log(log.path, words)
-    printed = tuple((a + 1, b) for a, b in source if alone or first <= a + 1 <= run.last_line)
-    return replace(found, source_lines=printed)
+    found = run.log(path, {claim.key: Words(claim.value, claim.line) for claim in claims})
+    return replace(found, source_lines=tuple((begin + 1, end) for begin, end in source))
 
 
 def _without_copies(runs: list[RunLog]) -> Iterator[RunLog]:

@@ -10,7 +10,7 @@ from auditor.evidence import reader
 from auditor.evidence.claims import Claims, claims_of
 from auditor.evidence.runlog import RunLog, Score
 from auditor.rulesets import Limits
-from auditor.submission.model import SourceFile, Submission
+from auditor.submission.model import Claim, SourceFile, Submission
 
 if TYPE_CHECKING:
     from auditor.analysis.program import Program
@@ -37,7 +37,15 @@ class Record:
     @cached_property
     def logs(self) -> tuple[RunLog, ...]:
         """Every run in every log, in the order of paths."""
-        return tuple(run for log in self.submission.logs for run in reader.read(log))
+        claims: dict[str, list[Claim]] = {}
+        for claim in self.submission.claims:
+            if claim.kind == "log":
+                claims.setdefault(claim.path, []).append(claim)
+        return tuple(
+            run
+            for log in self.submission.logs
+            for run in reader.read(log, claims.get(log.path, ()))
+        )
 
     @cached_property
     def claims(self) -> Claims:

@@ -37,13 +37,21 @@ class Phase(str, Enum):
 
 @dataclass(frozen=True)
 class Stage:
-    """A timed part of the run. ``label`` is the line's own word for it."""
+    """A timed part of the run. ``label`` is the line's own word for it.
+
+    A log may time a stage and, later, something around it: ``within`` is then the other's phase.
+    """
 
     phase: Phase
     label: str
     seconds: float
     line: int
-    nested: bool = False  # its time is part of a later stage's
+    within: Phase | None = None
+
+    @property
+    def nested(self) -> bool:
+        """Whether its time is part of a later stage of the same phase."""
+        return self.within is self.phase
 
 
 @dataclass(frozen=True)
@@ -112,4 +120,5 @@ class RunLog:
 
     def seconds(self, *phases: Phase) -> float:
         """The sum of all stages of these phases, those within others left out."""
-        return sum(s.seconds for s in self.stages if s.phase in phases and not s.nested)
+        counted = (s for s in self.stages if s.phase in phases and s.within not in phases)
+        return sum(stage.seconds for stage in counted)

@@ -42,6 +42,7 @@ _PREFIX = re.compile(
 _CODE = re.compile(
     r"import \w|from [\w.]+ import |class \w+.*:|(?:async )?def \w+\(|@\w|if __name__\b"
 )
+_CODE_BEGINS = frozenset("ifcad@")  # the first characters of what _CODE matches
 _LEADING = ('"""', "'''", "#!", "# ")  # a script's first lines, before its first import
 _BODY = ("    ", "\t")
 _LOOK_BACK = 60
@@ -144,7 +145,7 @@ def _messages(text: str) -> Iterator[tuple[int, str]]:
 
 def source_ranges(lines: list[str]) -> list[tuple[int, int]]:
     """Half-open ranges of printed source, from the first import to the end of ``__main__``."""
-    marks = [i for i, line in enumerate(lines) if _CODE.match(line)]
+    marks = [i for i, line in enumerate(lines) if line[:1] in _CODE_BEGINS and _CODE.match(line)]
     ranges: list[tuple[int, int]] = []
     run: list[int] = []
     for mark in marks:

@@ -12,7 +12,7 @@ _DEVICE = re.compile(
     r"(?:[ -](?:Ti|SUPER|SXM\d?|PCIe|NVL|HBM\de?|Pro|Max|Ultra|Blackwell|Laptop|GPU|Ada|Generation|\d{2,3} ?GB)\b)*"
 )
 _TABLE_ROW = re.compile(r"\|\s+\d+\s+(\S.{2,40}?)\s+(?:On|Off)\s*\|")
-_NAMED = re.compile(r"(?i)\b(?:gpu|device|hardware|accelerator|cuda:0)s?\b")
+_NAMED = ("nvidia", "gpu", "device", "hardware", "accelerator")
 _VERSIONS = (
     ("python", re.compile(r"(?i)\bpython(?: version)?\s*[:=]?\s*v?(\d+\.\d+(?:\.\d+)?)")),
     (
@@ -24,7 +24,7 @@ _VERSIONS = (
     ("triton", re.compile(r"(?i)\btriton(?: version)?\s*[:=]?\s*v?(\d+\.\d+[\w.]*)")),
     ("mlx", re.compile(r"(?i)\bmlx_version\s*[:=]?\s*v?(\d+\.\d+[\w.]*)")),
 )
-_HINTS = ("ython", "orch", "cuda", "CUDA", "riton", "mlx_version")
+_HINTS = ("python", "torch", "cuda", "triton", "mlx_version")
 
 
 class Machine:
@@ -42,11 +42,12 @@ class Machine:
         elif "Version" in line:
             self._versions(line)
 
-    def take(self, text: str, number: int) -> bool:
-        read = any(hint in text for hint in _HINTS) and self._versions(text)
-        if self.hardware is None:
+    def take(self, text: str, low: str, number: int) -> bool:
+        """Reads a message; returns whether it says something new."""
+        read = any(hint in low for hint in _HINTS) and self._versions(text)
+        if self.hardware is None and any(name in low for name in _NAMED):
             device = _DEVICE.search(text)
-            if device and ("NVIDIA" in device[0] or _NAMED.search(text)):
+            if device:
                 self.hardware = Words(device[0].strip(), number)
                 read = True
         return read

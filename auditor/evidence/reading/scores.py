@@ -8,61 +8,69 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 
-from auditor.evidence.reading.numbers import durations, number
+from auditor.evidence.reading.numbers import NUMBER, durations, number, seconds
 from auditor.evidence.runlog import Progress, Score
 
-_BPB = re.compile(
-    r"(?P<key>[A-Za-z][\w./+-]*)?(?<![A-Za-z])(?:(?:[\w./+-]*_)?bpb|bits_per_byte)\b[\"']?\s*"
-    r"(?:\([^()\d]{0,20}[^()]{0,12}\)\s*)?[:=]\s*(?P<value>\d+\.\d+)(?![\d.])",
-    re.IGNORECASE,
-)
-_RUNNING_BPB = re.compile(r"\brb:(?P<value>\d+\.\d+)")  # beside bb, the batch's own
-_LOSS = re.compile(
-    r"\b(?:val_?loss|running_loss|vl|rl|loss|nll)[\"']?\s*[:=]\s*(\d+\.\d+)", re.IGNORECASE
-)
-_VAL_LOSS = re.compile(r"\bval_?loss[\"']?\s*[:=]\s*(\d+\.\d+)", re.IGNORECASE)
+# On lower-case text, and from their rarest word on: most lines have none of them.
+_BPB = re.compile(r"bpb\b[\"']?\s*(?:\([^()\d]{0,20}[^()]{0,12}\)\s*)?[:=]\s*(\d+\.\d+)(?![\d.])")
+_BITS = re.compile(r"bits[_ ]per[_ ]byte\b[\"']?\s*[:=]\s*(\d+\.\d+)(?![\d.])")
+_KEY = re.compile(r"[a-z][\w./+-]*$")
+_RUNNING = re.compile(r"\brb:(\d+\.\d+)")  # beside bb, the batch's own
+_LOSS = re.compile(r"\b(?:val_?loss|running_loss|vl|rl|loss|nll)[\"']?\s*[:=]\s*(\d+\.\d+)")
+_VAL_LOSS = re.compile(r"\bval_?loss[\"']?\s*[:=]\s*(\d+\.\d+)")
 _EXACT = re.compile(r"\bexact\s*[:=]\s*(\d+\.\d{4,})")
 _DIFFERENCE = re.compile(
-    r"(?i)gain|delta|impro|diff|gap\b|degrad|drop|saving|best_(?:val_)?bpb|worst|target|train_|std"
+    r"gain|delta|impro|diff|gap\b|degrad|drop|saving|best_(?:val_)?$|worst|target|train_|std"
 )
-_RATIO = re.compile(r"(?<![\w.])[a-z]?(\d[\d,]*)\s*/\s*(\d[\d,]*)(?![\w.])")
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+_COUNT = re.compile(r"(?<![\w.])[a-z]?(\d[\d,]*)\s*/\s*(\d[\d,]*)(?![\w.])")
+_CHUNK = re.compile(  # "  ttt_chunk [11/1893] bpb=1.15 time=0.5s", the commonest by far
+    r"([A-Za-z_]\w*) ?\[(\d{1,9})/(\d{1,9})\] ?(?:run_|running_|val_)?bpb[:=](\d{1,3}\.\d{1,12})"
+    r"(?: (?:t|time|elapsed)[:=](\d{1,9}(?:\.\d{1,6})?)(ms|s))?$"
+)
+_PERCENT = re.compile(rf"({NUMBER})\s*%")
 _LABEL = re.compile(r"[A-Za-z][\w+.\-]*(?:[ :/][A-Za-z][\w+.\-]*)*")
-_PAIR = re.compile(r"[\w./+-]+[\"']?\s*[:=]\s*[-+]?[\d.]|(?<![\w.])[\[\d(]")  # where the label ends
+_LABEL_ENDS = re.compile(r"[\w./+-]+[\"']?\s*[:=]\s*[-+]?[\d.]|(?<![\w.])[\[\d(]")
+_WORD = re.compile(r"[a-z_]+")
 _MOST_BPB = 50.0
-_MOST_PROGRESS = 20_000  # lines
+_LONGEST_KEY = 40  # characters
 
 
-def score_of(text: str, line: int, step: int | None) -> list[Score]:
+def scores_of(text: str, low: str, line: int, step: int | None) -> list[Score]:
     """The validation scores on a line; several if it names several."""
-    found = [m for m in _BPB.finditer(text) if not _DIFFERENCE.search(m[0])]
-    found = [m for m in found if 0 < number(m["value"]) < _MOST_BPB]
-    losses = list(_LOSS.finditer(text))
+    found = [(key, value) for key, value, _ in _values(low)]
     if not found:
-        alone = _VAL_LOSS.search(text)
-        return [Score(label_of(text), line, None, number(alone[1]), step)] if alone else []
-    if len(found) == 1 or step is not None:
-        value, loss = found[0]["value"], losses[0][1] if losses else None
-        exact = _EXACT.search(text)
-        if exact and exact[1].startswith(value[:-1]):
-            value = exact[1]
-        label = label_of(text) or _LABEL.match(found[0][0])[0]  # type: ignore[index]
-        return [Score(label, line, number(value), number(loss) if loss else None, step)]
-    label = label_of(text)
-    return [Score(f"{label} {_named(m[0])}".strip(), line, number(m["value"])) for m in found]
+        loss = _VAL_LOSS.search(low)
+        return [Score(label_of(text), line, None, number(loss[1]), step)] if loss else []
+    if len(found) > 1 and step is None:
+        label = label_of(text)
+        return [Score(f"{label} {key}".strip(), line, number(value)) for key, value in found]
+    key, value = found[0]
+    exact, loss = _EXACT.search(low), _LOSS.search(low)
+    if exact and exact[1].startswith(value[:-1]):
+        value = exact[1]
+    label = label_of(text) or key
+    return [Score(label, line, number(value), number(loss[1]) if loss else None, step)]
 
 
-def progress_of(text: str, line: int) -> Progress | None:
+def progress_of(text: str, low: str, line: int) -> Progress | None:
     """The running score of an evaluation, if the line counts how far it has come."""
-    running = _RUNNING_BPB.search(text)
-    found = running or next((m for m in _BPB.finditer(text) if not _DIFFERENCE.search(m[0])), None)
-    if found is None:
-        return None
-    done = _share(text, found.start())
+    common = _CHUNK.match(text)
+    if common:
+        label, done, total, value, took, unit = common.groups()
+        share = number(done) / number(total) if number(total) else 2.0
+        if share <= 1:
+            taken = seconds(took, unit) if took else None
+            return Progress(label, line, share, number(value), taken)
+    running = _RUNNING.search(low) if "rb:" in low else None
+    if running:
+        value, end = running[1], running.start()
+    else:
+        _, value, end = next(_values(low), ("", "", 0))
+    done = _share(low, end) if end else None
     if done is None:
         return None
-    took = [s for key, s in durations(text) if key in ("t", "time", "elapsed")]
-    return Progress(label_of(text), line, done, number(found["value"]), took[0] if took else None)
+    took = [s for key, s in durations(low) if key in ("t", "time", "elapsed")]
+    return Progress(label_of(text), line, done, number(value), took[0] if took else None)
 
 
 def ordered(progress: Iterable[Progress]) -> Iterator[Progress]:
@@ -76,28 +84,29 @@ def ordered(progress: Iterable[Progress]) -> Iterator[Progress]:
         yield from (replace(p, done=1 - p.done) for p in lines) if backwards else lines
 
 
-def _share(text: str, end: int) -> float | None:
-    """How much is done, by a counter or a percentage in front of the score."""
-    for ratio in _RATIO.finditer(text, 0, end):
-        done, total = number(ratio[1]), number(ratio[2])
-        if 0 <= done <= total and total > 1:
-            return done / total
-    percent = _PERCENT.search(text, 0, end)
-    if percent and number(percent[1]) <= 100:
-        return number(percent[1]) / 100
-    return None
-
-
 def label_of(text: str) -> str:
     """The words in front of the first number."""
-    end = _PAIR.search(text)
-    words = _LABEL.match(text[: end.start()] if end else text, _opening(text))
+    end = _LABEL_ENDS.search(text)
+    words = _LABEL.search(text[: end.start()] if end else text)
     return words[0].rstrip(" :-") if words else ""
 
 
-def _opening(text: str) -> int:
-    return len(text) - len(text.lstrip(" \t\"'*[=>-|#"))
+def _values(low: str) -> Iterator[tuple[str, str, int]]:
+    """Scores in bits per byte that are no differences: their key, digits and place."""
+    for match in _BPB.finditer(low) if "bpb" in low else _BITS.finditer(low):
+        before = _KEY.search(low, max(0, match.start() - _LONGEST_KEY), match.start())
+        key = before[0] if before else ""
+        context = low[max(0, match.start() - len(key) - 12) : match.start()]
+        if not _DIFFERENCE.search(context) and 0 < number(match[1]) < _MOST_BPB:
+            yield f"{key}{_WORD.match(low, match.start())[0]}", match[1], match.start()  # type: ignore[index]
 
 
-def _named(match: str) -> str:
-    return re.split(r"[\"']?\s*[:=(]", match)[0]
+def _share(low: str, end: int) -> float | None:
+    """How much is done, by a counter or a percentage in front of the score."""
+    for count in _COUNT.finditer(low, 0, end):
+        done, total = number(count[1]), number(count[2])
+        if 0 <= done <= total and total > 1:
+            return done / total
+    percent = _PERCENT.search(low, 0, end)
+    share = number(percent[1]) / 100 if percent else 2.0
+    return share if share <= 1 else None

@@ -8,22 +8,26 @@ from auditor.evidence.reading.numbers import NUMBER, number
 from auditor.evidence.runlog import Figure
 
 _LEAST, _MOST = 200, 120_000_000  # more than this is validation text or an uncompressed model
-_BYTES = rf"({NUMBER})\s*(?:bytes|byte|B\b)?(?![\d.]|\s*[KMG]i?B)"
+_BYTES = rf"({NUMBER})\s*(?:bytes|byte|b\b)?(?![\d.]|\s*[kmg]i?b)"
+_KIND = r"((?:[\w+.\-/ ]|\([^()]{0,30}\)){0,40}?)"  # int6+zstd, int6+zlib(level=9)
 _CODE = re.compile(
-    rf"(?i)\b(?:code(?:[ _]size)?|code[ _]bytes|script[ _]size)\b(?:\s*\(([^)]*)\))?[\"']?\s*[:=]\s*{_BYTES}"
+    r"\b(?:code(?:[ _](?:size|bytes))?|script[ _]size)\b(?:\s*\(([^()]{0,40})\))?[\"']?"
+    rf"\s*[:=]\s*{_BYTES}"
 )
 _TOTAL = re.compile(
-    r"(?i)\b(?:total(?:[ _]compressed)?[ _](?:submission|artifact)(?:[ _](?:size|bytes))?"
-    r"|final[ _]submission[ _]bytes|total[ _](?:bytes|size)|submission[ _](?:size|bytes)"
-    r"|size check passed|size check|artifact_bytes|bytes_total|total)"
-    rf"\b\s*([\w+.\-()/ ]{{0,40}}?)[\"']?\s*[:=]\s*{_BYTES}"
+    r"\b(?:(?:total|final)(?:[ _][a-z]+)?[ _](?:submission|artifact)(?:[ _](?:size|bytes))?|total[ _](?:bytes|size)"
+    r"|submission[ _](?:size|bytes)|artifact_bytes|bytes_total|total)"
+    rf"\b\s*{_KIND}[\"']?\s*[:=]\s*{_BYTES}"
 )
+_NO_SIZE = re.compile(r"ms\b|wall|time|second|token|step|param|window")
+_OF_LIMIT = re.compile(r"(?<![\d.,])(\d[\d,]{4,})\s*(?:bytes)?\s*/\s*16[,_]?000[,_]?000\b")
 _MODEL = re.compile(
-    r"(?i)\b(?:seriali[sz]ed(?:[ _]model)?|compressed(?:[ _]model)?(?:[ _]bytes|[ _]size|[ _]blob(?:[ _]bytes)?)?"
-    r"|compressed_blob_bytes|model_bytes|quant_bytes|qsize|model|artifact(?:[ _]size)?)"
-    rf"(?:[ _]([A-Za-z][\w+.\-/]*(?: \w+)?))?[\"']?\s*[:=]\s*(?:[\w./]+ bytes:)?{_BYTES}"
+    r"\b(?:seriali[sz]ed(?:[ _]model)?|compressed(?:[ _]model)?(?:[ _]blob)?(?:[ _](?:bytes|size))?"
+    r"|model_bytes|quant_bytes|qsize|model|artifact(?:[ _]size)?)"
+    rf"\b[ _]?{_KIND}[\"']?\s*[:=]\s*(?:[\w./]+ bytes:)?{_BYTES}"
 )
-_RAW = re.compile(r"(?i)fp32|bf16|fp16|raw|bfloat|uncompressed")
+_WORDS = ("bytes", "size", "code", "artifact", "total")
+_RAW = re.compile(r"fp32|bf16|fp16|raw|bfloat|uncompressed")
 
 
 class Sizes:
@@ -37,26 +41,32 @@ class Sizes:
         self._code_is_compressed = False
         self._named_total = False
 
-    def take(self, text: str, line: int) -> bool:
-        """Reads the sizes on a line; returns whether there are any."""
-        return any([self._code(text, line), self._total(text, line), self._model(text, line)])
+    def take(self, low: str, line: int) -> bool:
+        """Reads the sizes on a line in lower case; returns whether there are any."""
+        if not any(word in low for word in _WORDS):
+            return False
+        return any([self._code(low, line), self._total(low, line), self._model(low, line)])
 
-    def _code(self, text: str, line: int) -> bool:
-        found = _CODE.search(text)
+    def _code(self, low: str, line: int) -> bool:
+        found = _CODE.search(low)
         if not found or not _LEAST / 10 <= number(found[2]) <= _MOST:
             return False
-        kind = (found[1] or "").lower()
+        kind = found[1] or ""
         compressed = "compressed" in kind and "uncompressed" not in kind
         if compressed or not self._code_is_compressed:
             self.code = Figure(number(found[2]), line, kind)
             self._code_is_compressed = compressed
         return True
 
-    def _total(self, text: str, line: int) -> bool:
-        found = _TOTAL.search(text)
-        if not found or not _LEAST <= number(found[2]) <= _MOST:
+    def _total(self, low: str, line: int) -> bool:
+        of_limit = _OF_LIMIT.search(low)
+        found = of_limit or _TOTAL.search(low)
+        value = number(found[1] if of_limit else found[2]) if found else 0.0
+        if not found or not _LEAST <= value <= _MOST:
             return False
-        value, kind = number(found[2]), found[1].strip(" ()")
+        kind = "" if of_limit else found[1].strip()
+        if _NO_SIZE.search(kind) or "param" in low:
+            return False
         if (self.code and value == self._raw_model + self.code.value) or _RAW.search(kind):
             return True  # of the uncompressed model
         if kind or not self._named_total:
@@ -64,14 +74,25 @@ class Sizes:
             self._named_total = bool(kind)
         return True
 
-    def _model(self, text: str, line: int) -> bool:
-        found = _MODEL.search(text)
+    def _model(self, low: str, line: int) -> bool:
+        found = _MODEL.search(low)
         if not found or not number(found[2]) >= _LEAST:
             return False
-        value, kind = number(found[2]), (found[1] or "").strip()
-        plain = text[found.start() : found.end()].lower().startswith("serialized model:")
+        value, kind = number(found[2]), found[1].strip()
+        plain = low.startswith("serialized model:", found.start()) and value > self._raw_model / 2
         if plain or _RAW.search(kind):
             self._raw_model = value
-        elif value <= _MOST:
+        elif value <= _MOST and (
+            self.model is None or not low.startswith("artifact", found.start())
+        ):
             self.model = Figure(value, line, kind)
         return True
+
+    def settled(self) -> tuple[Figure | None, Figure | None]:
+        """The model's and the whole's bytes, as far as they speak of one artifact."""
+        model, total = self.model, self.total
+        if model and total and model.value > total.value:
+            model = None  # it was not compressed
+        if model and total and total.line < model.line and total.kind != model.kind:
+            total = None  # of another variant, written before
+        return model, total

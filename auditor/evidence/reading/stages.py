@@ -30,13 +30,24 @@ _PHASES = (
     ),
     (Phase.TRAIN, re.compile(r"\btrain|stopping_early|^stop\b")),
 )
+_OVERALL = re.compile(  # clocks around several phases
+    r"artifact_production|phase:total|phase_timings|breakdown|with_compile|^total\b(?!.*(?:eval|ttt|gptq|quant))"
+    r"|total_(?:elapsed|wall)|(?:real_|final_|^)wall-?clock|integrated|stage_b_timers"
+)
+_NO_STAGE = re.compile(
+    r"budget|reached|approaching|max steps|mode\b|smoke|activated|enabled|starting|:start\b|limit"
+)
 _COUNTER = re.compile(r"\d\s*/\s*\d|%")
-_FINISHED = re.compile(r"(?i)\bdone|complet|finish|total")
-_PARALLEL = re.compile(r"(?i)\bmax_|_max\b")
-_STEM = re.compile(r"[a-z]+(?:_[a-z]+)*")
-_BEGINS = re.compile(r"(?i)\bbegin\w*\b.*\btimer|timer (?:started|begins)")
+_FINISHED = re.compile(r"\bdone|complet|finish|total")
+_TOTAL = re.compile(r"total|wall-?clock|overall")
+_WORD = re.compile(r"[a-z]+")
+_COMMON_WORDS = frozenset("final done total exact val loss eval time in int quantized for".split())
+_BEGINS = re.compile(r"\bbegin\w*\b.*\btimer|timer (?:started|begins)")
 _SLACK = 1.02  # a clock around others may differ from their sum by as much
+_TICK = 1.0  # and by so many seconds
 _MOST_STAGES = 400
+_AT_ONCE = 12  # earlier stages that are looked at
+_ONE_SCORE = 1e-4  # bits per byte
 
 
 @dataclass
@@ -44,7 +55,7 @@ class _Open:
     """A stage that may turn out to be part of a later one."""
 
     stage: Stage
-    text: str
+    words: frozenset[str]
     score: float | None
 
 
@@ -53,75 +64,68 @@ class Stages:
 
     def __init__(self) -> None:
         self.found: list[_Open] = []
-        self._mark = 0  # stages since the last "beginning … timer"
+        self._mark = 0  # stages before the last "beginning … timer"
 
-    def begins(self, text: str) -> bool:
-        if "imer" in text and _BEGINS.search(text):
+    def begins(self, low: str) -> bool:
+        """Whether the line says that a timer starts."""
+        if "timer" in low and _BEGINS.search(low):
             self._mark = len(self.found)
             return True
         return False
 
     def take(self, text: str, low: str, line: int, scores: list[Score]) -> bool:
         """Reads the stage that a line times; returns whether there is one."""
-        if len(self.found) >= _MOST_STAGES or (
-            _COUNTER.search(text) and not _FINISHED.search(text)
-        ):
+        timed = list(durations(low)) if len(self.found) < _MOST_STAGES else []
+        if not timed or (_COUNTER.search(low) and not _FINISHED.search(low)):
             return False
-        timed = list(durations(text))
-        if not timed:
+        if not scores and _NO_STAGE.search(low):
             return False
         key, took = max(timed, key=lambda t: ("time" in t[0] or "elapsed" in t[0], t[1]))
-        label = label_of(text)[:60]
-        phase = Phase.EVAL if scores else phase_of(low, key)
-        new = _Open(
-            Stage(phase, label or key, took, line), low, scores[0].val_bpb if scores else None
-        )
-        self._enclose(new, key)
+        label = label_of(text)[:60] or key
+        overall = not scores and bool(_OVERALL.search(low))
+        phase = Phase.EVAL if scores else Phase.OTHER if overall else phase_of(low, key)
+        words = frozenset(_WORD.findall(label.lower())) - _COMMON_WORDS
+        new = _Open(Stage(phase, label, took, line), words, scores[0].val_bpb if scores else None)
+        if not overall:
+            self._enclose(new, total=bool(_TOTAL.search(low[:80])))
         self.found.append(new)
         return True
 
     def stages(self) -> tuple[Stage, ...]:
         return tuple(s.stage for s in self.found)
 
-    def _enclose(self, new: _Open, key: str) -> None:
-        """Marks the earlier stages that ``new`` contains as nested."""
-        took = new.stage.seconds
-        if "total" in key or re.search(r"total|wallclock|overall", new.text[:80]):
-            inside = self.found[self._mark :]
-            if new.stage.phase is Phase.EVAL:
-                inside = [s for s in inside if s.stage.phase in (Phase.EVAL, Phase.OTHER)]
-            self._nest_what_fits(inside, took)
-            return
-        same = [s for s in self.found[-6:] if _same_evaluation(s, new)]
-        self._nest_what_fits(same, took)
-        if not same and _FINISHED.search(new.text):
-            stem = _STEM.match(new.text)
-            alike = [s for s in self.found if stem and s.text.startswith(stem[0])]
-            self._nest_what_fits(alike, took)
+    def _enclose(self, new: _Open, total: bool) -> None:
+        """Marks the earlier stages that lie within ``new``, from the last one back.
 
-    def _nest_what_fits(self, inside: list[_Open], took: float) -> None:
-        """From the last one back, as long as the sum stays within ``took``."""
-        left = took * _SLACK + 1
-        for part in reversed(inside):
-            if part.stage.nested:
+        These are all that fit, for a total; else those of the same evaluation, and those whose
+        words it shares and no score of their own is told.
+        """
+        left = new.stage.seconds * _SLACK + _TICK
+        for part in reversed(
+            self.found[max(self._mark if total else 0, len(self.found) - _AT_ONCE) :]
+        ):
+            if part.stage.within is not None:
                 continue
             left -= part.stage.seconds
-            if left < 0:
+            if left < 0 or not (total or _belongs(part, new)):
                 return
-            part.stage = replace(part.stage, nested=True)
+            if part.stage.phase is not Phase.WARMUP:
+                part.stage = replace(part.stage, within=new.stage.phase)
 
 
-def _same_evaluation(one: _Open, other: _Open) -> bool:
-    if one.score is None or other.score is None:
-        return False
-    return abs(one.score - other.score) < 1e-4
+def _belongs(part: _Open, whole: _Open) -> bool:
+    if part.score is not None and whole.score is not None:
+        return abs(part.score - whole.score) < _ONE_SCORE
+    if part.stage.phase is not whole.stage.phase:  # "gptq:generated …", then "gptq:done in …"
+        return whole.score is None and bool(whole.words) and whole.words <= part.words
+    if part.score is None and part.words & whole.words:
+        return True
+    alike = whole.stage.seconds <= part.stage.seconds * _SLACK + _TICK
+    return whole.score is None and alike  # a clock around the evaluation just before
 
 
 def phase_of(low: str, key: str) -> Phase:
     """The budget that a timed line without a score belongs to."""
-    for phase, words in _PHASES:
-        if words.search(low):
-            return phase
-    if "train" in key:
+    if key.startswith("train"):
         return Phase.TRAIN
-    return Phase.OTHER
+    return next((phase for phase, words in _PHASES if words.search(low)), Phase.OTHER)

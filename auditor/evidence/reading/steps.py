@@ -1,4 +1,4 @@
-"""The training loop's lines: how far it came, and its clock."""
+"""The training loop's lines, in lower case: how far it came, and its clock."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from auditor.evidence.runlog import Figure
 
 _STEP = re.compile(
     r"\W{0,4}(?:(?:(?:step|iter|iteration|it|s)\b\s*[:=#]?\s*|step_?)(?P<step>\d[\d,]*)(?:\s*/\s*(?P<of>\d[\d,]*))?"
-    r"|(?P<bare>\d+)/(?P<bare_of>\d+) )(?![\d.])",
-    re.IGNORECASE,
+    r"|(?P<bare>\d+)/(?P<bare_of>\d+) )(?![\d.])"
 )
-_LOSS = re.compile(r"(?i)loss|bpb|\btl:|\bvl:|train_time|\btt:|ppl")
+_LOSS = re.compile(r"loss|bpb|\btl:|\bvl:|train_time|\btt:|ppl")
 _CLOCK = re.compile(
-    r"(?i)\b(train_time(?:_ms)?|tt|train(?:ing)?[ _]time|elapsed(?:_ms)?|wall(?:clock)?|time|t)"
+    r"\b(train_time(?:_ms)?|tt|train(?:ing)?[ _]time|elapsed(?:_ms)?|wall(?:clock)?|time|t)"
     rf"\s*[:=]\s*({NUMBER})\s*({UNIT})?"
 )
 _BARE_CLOCK = re.compile(rf"[|,(]\s*({NUMBER})\s?({UNIT})")
 _STOP = re.compile(
-    r"(?i)stopping_early|^stop\b|stopping early|wall-?clock (?:limit|cap)|time (?:limit|cap|budget) reached"
+    r"stopping_early|^stop\b|stopping early|wall-?clock (?:limit|cap)|time (?:limit|cap|budget) reached"
 )
-_STOP_STEP = re.compile(r"(?i)\b(?:step|s|iter)\b\s*[:=#]?\s*(\d[\d,]*)(?:\s*/\s*(\d[\d,]*))?")
+_STOPS = ("stop", "reached", "limit")
+_STOP_STEP = re.compile(r"\b(?:step|s|iter)\b\s*[:=#]?\s*(\d[\d,]*)(?:\s*/\s*(\d[\d,]*))?")
 
 
 class Steps:
@@ -35,10 +35,10 @@ class Steps:
         self._timed: tuple[str, int] | None = None  # the last line of a step, read when it is over
         self._stopped: Figure | None = None
 
-    def step_of(self, text: str) -> tuple[int, int | None] | None:
+    def step_of(self, low: str) -> tuple[int, int | None] | None:
         """The step and the planned number of steps of a line of the training loop."""
-        found = _STEP.match(text)
-        if found is None or not _LOSS.search(text):
+        found = _STEP.match(low)
+        if found is None or not _LOSS.search(low):
             return None
         step, of = found["step"] or found["bare"], found["of"] or found["bare_of"]
         value, total = number(step), number(of) if of else None
@@ -46,21 +46,21 @@ class Steps:
             return None
         return int(value), int(total) if total is not None else None
 
-    def take(self, step: int, planned: int | None, text: str, line: int) -> None:
+    def take(self, step: int, planned: int | None, low: str, line: int) -> None:
         if self.first < 0:
             self.first = step
         self.count += 1
         if self.steps is None or step >= self.steps.value:
             self.steps = Figure(float(step), line)
-            self._timed = (text, line)
+            self._timed = (low, line)
         if planned is not None and (self.planned is None or planned != self.planned.value):
             self.planned = Figure(float(planned), line)
 
-    def stop(self, text: str, line: int) -> bool:
+    def stop(self, low: str, line: int) -> bool:
         """Reads a line that says why training stopped."""
-        if not _STOP.search(text):
+        if not any(word in low for word in _STOPS) or not _STOP.search(low):
             return False
-        clock, step = _clock(text), _STOP_STEP.search(text)
+        clock, step = _clock(low), _STOP_STEP.search(low)
         if clock is not None:
             self._stopped = Figure(clock, line)
         if (
@@ -81,11 +81,11 @@ class Steps:
         return self._stopped or last
 
 
-def _clock(text: str) -> float | None:
-    found = list(_CLOCK.finditer(text))
+def _clock(low: str) -> float | None:
+    found = list(_CLOCK.finditer(low))
     named = [m for m in found if m[1].lower() not in ("time", "t")] or found
     if named:
         key, value, unit = named[0][1], named[0][2], named[0][3]
         return seconds(value, unit or ("ms" if key.endswith("_ms") else "s"))
-    bare = _BARE_CLOCK.findall(text)
+    bare = _BARE_CLOCK.findall(low)
     return seconds(*bare[-1]) if bare else None
