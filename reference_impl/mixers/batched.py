@@ -43,15 +43,19 @@ def probabilities(
     without it that is uniform.
     """
     p = np.full(len(tokens), 1.0 / settings.vocab) if root is None else root.astype(np.float64)
-    _descend(tokens, settings.vocab, settings.order, settings.chunk, _interpolate, (p, settings.discount))
+    _descend(settings.checked(tokens), *_shape(settings), _interpolate, (p, settings.discount))
     return p
 
 
 def matches(tokens: NDArray[np.integer], settings: NgramSettings, min_count: int = 1) -> Matches:
     """The longest context of each position that was seen ``min_count`` times or more."""
     found = Matches.empty(len(tokens))
-    _descend(tokens, settings.vocab, settings.order, settings.chunk, _match, (*found, min_count))
+    _descend(settings.checked(tokens), *_shape(settings), _match, (*found, min_count))
     return found
+
+
+def _shape(settings: NgramSettings) -> tuple[int, int, int]:
+    return settings.vocab, settings.order, settings.chunk
 
 
 @njit(inline="always")
@@ -70,7 +74,7 @@ def _match(state, t, k, count, distinct, total, best):
         bests[t] = best
 
 
-@njit(cache=True)
+@njit
 def _descend(tokens, vocab, order, chunk, visit, state):
     """Calls ``visit`` for each position and each of its contexts that was seen, shortest first."""
     n = len(tokens)
@@ -94,8 +98,20 @@ def _descend(tokens, vocab, order, chunk, visit, state):
             continue
         stamp += 1
         left = _split(
-            tokens, members, first, last, k, before, sorted_, mark, table, place, touched, stamp,
-            waiting, left,
+            tokens,
+            members,
+            first,
+            last,
+            k,
+            before,
+            sorted_,
+            mark,
+            table,
+            place,
+            touched,
+            stamp,
+            waiting,
+            left,
         )
 
 

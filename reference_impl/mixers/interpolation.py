@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,16 @@ class NgramSettings:
     order: int = 10
     discount: float = 0.9
     chunk: int = 1
+
+    def checked(self, tokens: NDArray[np.integer]) -> NDArray[np.integer]:
+        """The tokens, unless one lies outside the vocabulary: then ValueError says which and where."""
+        outside = (tokens < 0) | (tokens >= self.vocab)
+        if outside.any():
+            at = int(np.argmax(outside))
+            raise ValueError(
+                f"token {tokens[at]} at {at} lies outside a vocabulary of {self.vocab}"
+            )
+        return tokens
 
     def __post_init__(self) -> None:
         _within("vocab", self.vocab, 2, 1 << 20)

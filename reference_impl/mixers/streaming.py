@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from reference_impl.mixers import trie as tries
-from reference_impl.mixers.batched import NONE, Matches
+from reference_impl.mixers.batched import Matches
 from reference_impl.mixers.interpolation import NgramSettings, discounted, gated
 from reference_impl.mixers.trie import BEST, COUNT, TOTAL, TYPES
 
@@ -32,7 +32,7 @@ class History:
         """Calls rule(state, i, y, seen, levels, learn) for each of the next tokens, then counts it."""
         s = self.settings
         start = self.length
-        self._append(tokens)
+        self._append(s.checked(tokens))
         for at in range(start, self.length, _PIECE):
             end = min(at + _PIECE, self.length)
             self._make_room(end)
@@ -198,14 +198,14 @@ def _bucket(count):
     return min(2 * octave + (6 if count >= 6 else 5), _BUCKETS - 1)
 
 
-@njit(cache=True)
+@njit
 def _count(trie, tokens, counted, end, vocab, order):
     for t in range(counted, end):
         tries.update(trie, tokens, t, vocab, order)
     return max(counted, end)
 
 
-@njit(cache=True)
+@njit
 def _score(trie, tokens, start, end, counted, offset, vocab, order, chunk, rule, state):
     seen = np.zeros((order, 4), np.int64)
     for t in range(start, end):
@@ -219,7 +219,7 @@ def _score(trie, tokens, start, end, counted, offset, vocab, order, chunk, rule,
     return end if chunk == 1 else counted
 
 
-@njit(cache=True)
+@njit
 def _spread(trie, tokens, t, vocab, order, rule, state):
     seen = np.zeros((order, 4), np.int64)
     for y in range(vocab):

@@ -60,7 +60,9 @@ def with_room(trie: Trie, more: int) -> Trie:
     if used[0] + more > len(nodes):
         nodes = np.zeros((2 * (used[0] + more), 4), np.int32)
         nodes[: len(trie.nodes)] = trie.nodes
-    return Trie(nodes, _with_slots(children, used[0] + more), _with_slots(counts, used[1] + more), used)
+    return Trie(
+        nodes, _with_slots(children, used[0] + more), _with_slots(counts, used[1] + more), used
+    )
 
 
 def _with_slots(table: NDArray[np.int64], keys: int) -> NDArray[np.int64]:
