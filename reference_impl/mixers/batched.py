@@ -23,7 +23,7 @@ class Matches(NamedTuple):
     """What the longest context with enough counts says, for each position; shape [n] each."""
 
     order: NDArray[np.int8]  # tokens of that context plus one; 0 where no context has enough
-    count: NDArray[np.int32]  # c of the realised token
+    hits: NDArray[np.int32]  # c of the realised token
     total: NDArray[np.int32]  # N
     best: NDArray[np.int32]  # the token counted most often, the first to get there; NONE without
 

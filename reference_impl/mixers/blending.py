@@ -6,6 +6,7 @@ parts sum to 1 over the vocabulary, and the weight does not depend on the token.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -69,8 +70,9 @@ def blend(neural: Neural, found: Matches, weight: Weight) -> Floats:
     Σ_y c(y) = N, so the n-gram part sums to 1 wherever α is above 0.
     """
     alpha = weight(neural.entropy, found.order)
-    share = found.count / np.maximum(found.total, 1)
-    return (1.0 - alpha) * neural.gold + alpha * share
+    share = found.hits / np.maximum(found.total, 1)
+    mixed: Floats = (1.0 - alpha) * neural.gold + alpha * share
+    return mixed
 
 
 def tilt(gold: Floats, hint: Floats, hit: NDArray[np.bool_], beta: float) -> Floats:
@@ -79,8 +81,9 @@ def tilt(gold: Floats, hint: Floats, hit: NDArray[np.bool_], beta: float) -> Flo
     ``hint`` is p(h) of the hinted token, ``hit`` whether the scored token is that one. Z is the sum
     over the vocabulary in closed form: 1 + p(h)·(e^β - 1). Where nothing is hinted, p(h) is 0.
     """
-    gain = np.exp(beta)
-    return np.where(hit, gain, 1.0) * gold / (1.0 + hint * (gain - 1.0))
+    gain = math.exp(beta)
+    tilted: Floats = np.where(hit, gain, 1.0) * gold / (1.0 + hint * (gain - 1.0))
+    return tilted
 
 
 def hints(found: Matches, order: int) -> NDArray[np.int32]:
@@ -103,7 +106,8 @@ class FixedShare:
 
     def prob(self, experts: Floats) -> Floats:
         """From the experts' probabilities of the realised tokens [n, experts] the mixture's [n]."""
-        return _fixed_share(np.ascontiguousarray(experts), self.weights, self.share)
+        p: Floats = _fixed_share(np.ascontiguousarray(experts), self.weights, self.share)
+        return p
 
     def distribution(self, experts: Floats) -> Floats:
         """From the experts' distributions [experts, vocab] that of the next token, [vocab]."""

@@ -162,8 +162,8 @@ def test_a_match_counts_every_candidate() -> None:
     matcher.match(text(2000, s.vocab))
     found = matcher.candidates()
     assert len(set(found.order.tolist())) == len(set(found.best.tolist())) == 1
-    assert found.count.sum() == found.total[0]
-    assert found.count[found.best[0]] == found.count.max()
+    assert found.hits.sum() == found.total[0]
+    assert found.hits[found.best[0]] == found.hits.max()
 
 
 @pytest.mark.parametrize(
