@@ -165,7 +165,7 @@ class Learning:
             for b in node.ctx.branches
             if id(b.test) not in around
         }
-        return any(_is_clock(part) for part in self.flow.backward(tests, limit=2000))
+        return any(is_clock(part) for part in self.flow.backward(tests, limit=2000))
 
     def _from_other(self, load: Event) -> bool:
         """Whether the loaded weights are those of another model."""
@@ -552,7 +552,7 @@ def _ids(node: Node) -> frozenset[int]:
     return frozenset((id(node.data),)) if node.op == "object" else frozenset()
 
 
-def _is_clock(node: Node) -> bool:
+def is_clock(node: Node) -> bool:
     return node.op == "call" and str(node.data).startswith("time.")
 
 

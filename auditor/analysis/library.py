@@ -94,7 +94,7 @@ def call(t: Tracer, name: str, args: Args, kwargs: Kwargs, at: ast.AST) -> Node:
             t.store(pointer, args[0], args[1], "+=" if last == "atomic_add" else "=", at)
     elif name.startswith("torch.distributed.") and "gather" in last and len(args) >= 2:
         _collected(t, args, at)
-    elif last == "step" and "optim" in name:
+    elif last == "step" and "optim" in name and args:
         t.event("step", *args, at=at)
     elif name in ("torch.autograd.grad", "torch.autograd.backward") and args:
         t.event("backward", *args, at=at)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from auditor.rules import (
     artifact_size,
+    byte_accounting,
     byte_spread_mixture,
     eval_time,
     late_calibration,
     layout,
     oracle_selection,
+    partial_coverage,
     prequant_ttt,
     repeated_scoring,
     rescored_epoch,
@@ -41,7 +43,9 @@ RULES: tuple[Rule, ...] = (
     repeated_scoring.RULE,
     val_calibration.RULE,
     val_in_training.RULE,
+    partial_coverage.RULE,
     selection_on_val.RULE,
+    byte_accounting.RULE,
     unquantised_headline.RULE,
     layout.RULE,
     artifact_size.RULE,
