@@ -213,6 +213,11 @@ no distribution over the next byte, because the other tokens that begin with the
 left out. Mixed with a byte model they form no next-token distribution. Dividing by bytes to
 report bits per byte is what the challenge asks for and is not meant here.
 """,
+    blind_spots="""\
+- Shares are recognised in the forms log p / n and p ** (1/n) with n the token's length in bytes. Unequal
+  shares are not.
+- Native code is judged where it divides and mixes in functions that the script calls.
+""",
     clears=(
         "Marginalise the softmax over the tokens that continue the bytes so far, and mix "
         "these distributions."

@@ -255,6 +255,10 @@ submission.json, the train logs and the train_gpt.py that made them. What a fold
 lists count as there. A folder that is no record, a draft without a score, a log that may hide
 under another name, files outside the folder: these are asked about, not called a breach.
 """,
+    blind_spots="""\
+- Without a pull request to compare with, only the record folder itself is looked at.
+- A log is known by its name. What a file under another name may hold keeps a missing log from being a breach.
+""",
     clears=(
         "Add the missing files to the record folder, and take everything else out of the pull "
         "request."

@@ -186,6 +186,11 @@ for each token, sums to more than 1. Choosing by what is known before the token 
 often the context was seen) is fine, and so is ``logaddexp``, which adds probabilities and
 selects nothing.
 """,
+    blind_spots="""\
+- A choice by `argmin` and an index, by sorting or in native code is not seen.
+- The best of several runs is `selection-on-val`, a weight that depends on the realised token's score is
+  `target-gated-expert`.
+""",
     clears=(
         "Choose or weigh the experts by what is known before the token, or charge for the choice."
     ),

@@ -34,6 +34,10 @@ RULE = Rule(
 Fine-tuning on the validation tokens before the weights are quantised, or in any other way before the
 headline evaluation begins, puts the validation set into the evaluated weights.
 """,
+    blind_spots="""\
+- Fine-tuning in another script or an earlier run, whose weights come in from a file, is not seen.
+- Rows whose way from a validation shard could not be followed are not taken for validation tokens.
+""",
     clears="Leave the validation tokens out of everything that happens before the headline evaluation.",
     check=check,
     forbidden=PRELUDE

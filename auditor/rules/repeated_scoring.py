@@ -180,6 +180,11 @@ most tokens several times. Short windows at the end of the stream that count "th
 tokens" count the same tokens up to length/stride times; accepted submissions do this too, with
 about 2,000 counts in 62 million, so it is a note.
 """,
+    blind_spots="""\
+- Window length and stride must follow from the code and the settings in force.
+- A slice or a mask between the window's scores and their sum is taken for what drops the repeated ones; whether
+  it drops the right ones is not computed.
+""",
     clears="Add only the scores of tokens that no window before has counted.",
     check=check,
     forbidden=_SCRIPT.replace("PART", "nll"),

@@ -42,6 +42,11 @@ Running several epochs over the validation tokens and reporting the last (or bes
 that an earlier epoch learned from. Several epochs over a chunk that is already scored are legal: its
 score was taken before.
 """,
+    blind_spots="""\
+- Epochs are loops around one evaluation in one process. Several runs of a script that hand weights on
+  through a file are not seen.
+- What counts as an update is as for `update-before-score`.
+""",
     clears="Report the scores of the first time that each token is met.",
     check=check,
     forbidden=PRELUDE

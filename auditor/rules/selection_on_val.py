@@ -208,6 +208,11 @@ averaged, this epoch or that one), nor a temperature or another setting of the r
 evaluation, nor which of several runs is reported. The best of k scores is lower than what any of
 the k predicts of new text.
 """,
+    blind_spots="""\
+- Choices made by hand, in another script or over several runs leave nothing in the code.
+- A choice of weights is at most a suspect. A schedule or an early stop that follows the validation score is not
+  recognised, unless it compares finished evaluations.
+""",
     clears=(
         "Choose on held-out training tokens, or fix the choice before the validation tokens "
         "are read."

@@ -132,6 +132,12 @@ maintainer, for this form or for the one that fits on already scored context onl
 uses either. A vector that is shared by a batch of overlapping windows learns, from one row's
 context, tokens that another row scores.
 """,
+    blind_spots="""\
+- Only tensors outside the model that a backward pass moves are seen. A fit in closed form, or without
+  gradients, is not.
+- Whether the fit ends before the scored part is decided by index arithmetic; where it does not decide, the
+  author is asked.
+""",
     clears=(
         "Fit on tokens before the scored part only, with parameters of its own for each row, "
         "or leave it out."

@@ -296,6 +296,12 @@ token before it is known. Every single mixture may be normalised; which of them 
 on the answer, so the whole is not. A gate on the token before, on entropy or on how often the
 context was seen is fine. A run whose log counts no gated position is cleared.
 """,
+    blind_spots="""\
+- Weights are recognised in `(1 - w) * p + w * q`; other forms of weighting are not.
+- Native code is followed in C, C++ and CUDA sources that the script calls with its arrays. Where the way
+  from there to the score is lost, the finding is a suspect.
+- A log that counts gated positions is believed: where it counts none, nothing is reported.
+""",
     clears=(
         "Gate by what precedes the token, or switch the gated experts off and show it in "
         "the log (within_gate=0 word_gate=0)."

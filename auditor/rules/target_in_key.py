@@ -173,6 +173,12 @@ bucket was hit. The other tokens of the vocabulary are never looked up, and coll
 them as well, so the values for all tokens sum to far more than 1 (up to hundreds). The score is then
 no code length: a decoder that does not know the token could not use the model.
 """,
+    blind_spots="""\
+- Tables kept in C, C++ or CUDA are not followed, nor are keys that are made there.
+- Whether the key's token is the scored one is decided by identity or by index arithmetic. Where neither
+  shows it, the finding is a suspect.
+- A key that gives each pair of tokens a cell of its own is no hash: `target-only-blend` asks about it.
+""",
     clears="Look up every token of the vocabulary under the same context and divide by the sum of what was read.",
     check=check,
     forbidden="""\

@@ -158,6 +158,12 @@ orders, an average of logits). The maintainers ask for the mixture over the whol
 gathered at the target afterwards. A tilt of the softmax towards one hinted token with its
 closed-form normaliser is a distribution and is fine.
 """,
+    blind_spots="""\
+- Counts are recognised in mappings, where only the realised token is looked up. A row of an array is a
+  distribution as easily as not, and is not judged.
+- Whether estimates that may sum to 1 do so is not computed: they are suspects.
+- Mixtures in native code are not followed.
+""",
     clears=(
         "Mix the distributions over the whole vocabulary and gather the realised token from"
         " the result."

@@ -39,6 +39,10 @@ RULE = Rule(
 The score of a token is taken once, left to right. A second pass that scores the same tokens with weights or
 tables built in the first has seen each token, and what follows it, before scoring it.
 """,
+    blind_spots="""\
+- A first pass in another script or an earlier run, whose tables or weights come in from a file, is not seen.
+- Tables in native code are not followed.
+""",
     clears="Report the scores of the first pass.",
     check=check,
     forbidden=PRELUDE

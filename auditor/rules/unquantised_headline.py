@@ -151,6 +151,11 @@ score must be computed with the weights that come out of that file. A score of t
 quantisation, or of a model object that the file was never loaded into, is the score of another,
 larger model.
 """,
+    blind_spots="""\
+- The finding is at most a suspect.
+- Writing, reading back and the score must be in one script. A file that is read in any way after the artifact was
+  written, or rounded weights that are copied in by hand, are taken for a round trip.
+""",
     clears=(
         "Load the compressed artifact into the model that the reported evaluation runs, as "
         "the last step before it."

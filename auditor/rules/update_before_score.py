@@ -34,6 +34,13 @@ A token may be learned from only after its score is final. Adapting the model (o
 state) on validation tokens and then scoring those same tokens measures memory, not prediction. Scoring a
 chunk first and then training on it, for any number of epochs, is legal.
 """,
+    blind_spots="""\
+- An update is a backward pass with its step, or a write to a table of counts. State that a forward pass
+  changes, weights that are moved by a formula and updates in native code are not seen.
+- Only the evaluations that are reported as the score are judged.
+- Which parameters are moved, where the scored tokens begin, and settings that nothing shows may stay open:
+  the finding is then a suspect and names what is open.
+""",
     clears="Score each chunk before the step that learns from it, and report the scores taken before.",
     check=check,
     forbidden=PRELUDE

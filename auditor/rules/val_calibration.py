@@ -172,6 +172,11 @@ from the text that they are collected on. Collected on validation tokens before 
 they carry later tokens into the score of earlier ones. Text that the model generates itself, or
 training text, may be used.
 """,
+    blind_spots="""\
+- Statistics are followed from forward hooks, and from what the model's layers make of validation tokens, to the
+  rounding of weights. Those that go through a file, or into a package that quantises by itself, are not.
+- Rounding is recognised by the call that rounds; rounding in native code is not.
+""",
     clears="Calibrate on training tokens (within the 600 s) or on text that the model generates.",
     check=check,
     forbidden=_SCRIPT.replace("KIND", "val"),

@@ -176,6 +176,12 @@ score (as training shards, by a setting, a link or in the training loop) nor be 
 artifact, for example as a "paid prefix" of which each token that matches the realised one costs
 nothing.
 """,
+    blind_spots="""\
+- What is inside a shard is not known: whether training documents hold validation documents is
+  `train-val-overlap`.
+- Of answers in the artifact, those are seen that are compared with the realised token. Answers that are baked
+  into weights are not.
+""",
     clears=(
         "Train on fineweb_train_*.bin only, and keep validation tokens out of every file "
         "that is shipped."
