@@ -23,6 +23,9 @@ _README = re.compile(r"(?i)readme[^/]*\.(?:md|rst|txt)$|readme$")
 _LOG = re.compile(
     r"(?i)\.log$|(?:^|[/_-])(?:logs?|train|eval|seed|run|out(?:put)?|results?)[^/]*\.txt$|^logs?/.*\.txt$"
 )
+_UNCLEAR = (".txt", ".out")  # a log if it holds a run's metrics, whatever its name
+_METRICS = re.compile(r"\b(?:train_loss|val_loss|val_bpb)\s*[:=]\s*\d")
+_FEWEST_METRICS = 3
 _REQUIREMENTS = re.compile(
     r"(?i)(?:^|/)(?:requirements[^/]*\.(?:txt|in)|pyproject\.toml|environment\.ya?ml)$"
 )
@@ -49,16 +52,20 @@ def collect(tree: FileTree, folder: str, files: Iterable[str]) -> Evidence:
     for path in files:
         inside = posixpath.relpath(path, folder) if folder else path
         kind = kind_of(inside)
-        kept = getattr(found, kind) if kind else None
+        unclear = not kind and inside.lower().endswith(_UNCLEAR)
+        kept = found.logs if unclear else getattr(found, kind) if kind else None
         if kept is None or len(kept) >= _MAX_FILES:
             continue
         try:
-            text = tree.text(path, _LARGEST_LOG if kind == "logs" else MAX_README)
+            text = tree.text(path, _LARGEST_LOG if kept is found.logs else MAX_README)
         except Unreadable as error:
-            found.problems.append(error.problem)
+            if not unclear:
+                found.problems.append(error.problem)
+            continue
+        if unclear and len(_METRICS.findall(text)) < _FEWEST_METRICS:
             continue
         kept.append(
-            SourceFile(path, _shortened(text) if kind == "logs" else text, language_of(path))
+            SourceFile(path, _shortened(text) if kept is found.logs else text, language_of(path))
         )
     found.readme.sort(key=lambda s: (not _README.search(s.path), s.path.count("/"), s.path))
     _read_metadata(tree, folder, list(files), found)

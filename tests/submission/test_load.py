@@ -66,6 +66,8 @@ def test_pull_request(bare: bool, repo: Any, tmp_path: Path) -> None:
             f"{RECORD}/run.sh": "SEED=1 torchrun train_gpt.py",
             f"{RECORD}/train_seed1.log": "val_bpb:1.1",
             f"{RECORD}/logs/a.txt": "val_bpb:1.1",
+            f"{RECORD}/5119d440-3d25.txt": "step:1/2 train_loss:2\nstep:2/2 val_loss:2 val_bpb:1.1\n",
+            f"{RECORD}/notes.txt": "We saw val_bpb: 1.1 once.",
             f"{RECORD}/kernel.cu": "__global__ void k() {}",
             f"{RECORD}/requirements.txt": "torch",
         },
@@ -79,7 +81,9 @@ def test_pull_request(bare: bool, repo: Any, tmp_path: Path) -> None:
     assert found.metadata == {"val_bpb": 1.1}
     assert [s.path for s in found.readme] == [f"{RECORD}/README.md"]
     assert [s.path for s in found.run_scripts] == [f"{RECORD}/run.sh"]
-    assert [s.path for s in found.logs] == [f"{RECORD}/logs/a.txt", f"{RECORD}/train_seed1.log"]
+    assert [s.path for s in found.logs] == [
+        f"{RECORD}/{name}" for name in ("5119d440-3d25.txt", "logs/a.txt", "train_seed1.log")
+    ]
     assert [s.path for s in found.natives] == [f"{RECORD}/kernel.cu"]
     assert found.files[f"{RECORD}/requirements.txt"] == 5
 

@@ -11,7 +11,7 @@ from auditor.evidence.runlog import Figure
 _WORDS = ("seed", "world", "param", "shards", "tokens", "iterations", "gpus", "ws:")
 _NAMED = re.compile(
     r"\b(seed|world[ _]?size|ws|(?:model_|total[ _])?param(?:eter)?s(?: total)?|(?:train_)?shards"
-    r"|val(?:idation)?[ _]tokens|iterations|gpus)[\"']?\s*[:=]\s*"
+    r"|val(?:idation)?[ _]tokens|iterations|gpus)[\"']?(?:\s*[:=]\s*|(?<=seed) )"
     rf"({NUMBER})(?![\d.]|\s*[a-z]*b\b)"
 )
 _NAMES = {"ws": "world_size", "worldsize": "world_size", "gpus": "world_size"}

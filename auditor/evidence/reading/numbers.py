@@ -53,5 +53,6 @@ def durations(low: str) -> Iterator[tuple[str, float]]:
         before = _KEY.search(low, max(0, match.start() - _LONGEST_KEY), match.start())
         if before and match[1] == "s" and not _TIME.search(before[0]):
             continue  # the plural of something
-        if before and not _NO_MEASUREMENT.search(before[0]):
-            yield f"{before[0]}_{match[1]}", seconds(match[2], match[1])
+        key = f"{before[0]}_{match[1]}" if before else ""
+        if key and not _NO_MEASUREMENT.search(key):
+            yield key, seconds(match[2], match[1])

@@ -126,11 +126,17 @@ class Run:
         """The training clock, and all stages with it as the first."""
         stages = self.stages.stages()
         seconds = self.steps.seconds
+        said = [s for s in stages if s.phase is Phase.TRAIN]
         if seconds is None:
-            trained = [s for s in stages if s.phase is Phase.TRAIN]
-            return (Figure(trained[-1].seconds, trained[-1].line) if trained else None), stages
+            return (Figure(said[-1].seconds, said[-1].line) if said else None), stages
+        if not self.steps.stopped and said and _close(said[-1].seconds, seconds.value):
+            seconds = Figure(said[-1].seconds, said[-1].line)  # step lines may round to minutes
         others = tuple(s for s in stages if s.phase is not Phase.TRAIN)
         return seconds, (Stage(Phase.TRAIN, "train_time", seconds.value, seconds.line), *others)
+
+
+def _close(one: float, other: float) -> bool:
+    return abs(one - other) <= 0.01 * other
 
 
 def _figures_among(settings: dict[str, Words]) -> dict[str, Figure]:

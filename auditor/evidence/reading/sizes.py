@@ -24,9 +24,9 @@ _OF_LIMIT = re.compile(r"(?<![\d.,])(\d[\d,]{4,})\s*(?:bytes)?\s*/\s*16[,_]?000[
 _MODEL = re.compile(
     r"\b(?:seriali[sz]ed(?:[ _]model)?|compressed(?:[ _]model)?(?:[ _]blob)?(?:[ _](?:bytes|size))?"
     r"|model_bytes|quant_bytes|qsize|model|artifact(?:[ _]size)?)"
-    rf"\b[ _]?{_KIND}[\"']?\s*[:=]\s*(?:[\w./]+ bytes:)?{_BYTES}"
+    rf"(?![a-z])[ _]?{_KIND}[\"']?\s*[:=]\s*(?:[\w./]+ bytes:)?{_BYTES}"
 )
-_WORDS = ("bytes", "size", "code", "artifact", "total")
+_WORDS = ("bytes", "size", "code", "artifact", "total", "budget")
 _RAW = re.compile(r"fp32|bf16|fp16|raw|bfloat|uncompressed")
 
 
@@ -37,6 +37,7 @@ class Sizes:
         self.code: Figure | None = None
         self.model: Figure | None = None
         self.total: Figure | None = None
+        self._artifact: Figure | None = None  # the model, or all that is shipped
         self._raw_model = 0.0
         self._code_is_compressed = False
         self._named_total = False
@@ -75,22 +76,26 @@ class Sizes:
         return True
 
     def _model(self, low: str, line: int) -> bool:
-        found = _MODEL.search(low)
-        if not found or not number(found[2]) >= _LEAST:
-            return False
-        value, kind = number(found[2]), found[1].strip()
-        plain = low.startswith("serialized model:", found.start()) and value > self._raw_model / 2
-        if plain or _RAW.search(kind):
-            self._raw_model = value
-        elif value <= _MOST and (
-            self.model is None or not low.startswith("artifact", found.start())
-        ):
-            self.model = Figure(value, line, kind)
-        return True
+        found = False
+        for match in _MODEL.finditer(low):
+            value, kind = number(match[2]), match[1].strip()
+            if value < _LEAST:
+                continue
+            found = True
+            plain = low.startswith("serialized model:", match.start())
+            if (plain and value > self._raw_model / 2) or _RAW.search(kind):
+                self._raw_model = value
+            elif low.startswith("artifact", match.start()):
+                self._artifact = Figure(value, line, kind)
+            elif value <= _MOST:
+                self.model = Figure(value, line, kind)
+        return found
 
     def settled(self) -> tuple[Figure | None, Figure | None]:
         """The model's and the whole's bytes, as far as they speak of one artifact."""
-        model, total = self.model, self.total
+        model, total = self.model or self._artifact, self.total
+        if total is None and self._artifact and model and model is not self._artifact:
+            total = self._artifact  # code and model: the model was told beside it
         if model and total and model.value > total.value:
             model = None  # it was not compressed
         if model and total and total.line < model.line and total.kind != model.kind:

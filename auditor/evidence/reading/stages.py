@@ -41,7 +41,7 @@ _COUNTER = re.compile(r"\d\s*/\s*\d|%")
 _FINISHED = re.compile(r"\bdone|complet|finish|total")
 _TOTAL = re.compile(r"total|wall-?clock|overall")
 _WORD = re.compile(r"[a-z]+")
-_COMMON_WORDS = frozenset("final done total exact val loss eval time in int quantized for".split())
+_COMMON_WORDS = frozenset("final done total exact val loss eval time in int for".split())
 _BEGINS = re.compile(r"\bbegin\w*\b.*\btimer|timer (?:started|begins)")
 _SLACK = 1.02  # a clock around others may differ from their sum by as much
 _TICK = 1.0  # and by so many seconds
@@ -107,17 +107,23 @@ class Stages:
             if part.stage.within is not None:
                 continue
             left -= part.stage.seconds
-            if left < 0 or not (total or _belongs(part, new)):
+            if left < 0 or not (_shares_budget(part, new) if total else _belongs(part, new)):
                 return
-            if part.stage.phase is not Phase.WARMUP:
-                part.stage = replace(part.stage, within=new.stage.phase)
+            part.stage = replace(part.stage, within=new.stage.phase)
+
+
+def _shares_budget(part: _Open, whole: _Open) -> bool:
+    phases = {part.stage.phase, whole.stage.phase}
+    return len(phases) == 1 or phases == {Phase.CALIBRATION, Phase.SERIALISATION}
 
 
 def _belongs(part: _Open, whole: _Open) -> bool:
     if part.score is not None and whole.score is not None:
         return abs(part.score - whole.score) < _ONE_SCORE
+    if not _shares_budget(part, whole):
+        return False
     if part.stage.phase is not whole.stage.phase:  # "gptq:generated …", then "gptq:done in …"
-        return whole.score is None and bool(whole.words) and whole.words <= part.words
+        return bool(whole.words) and whole.words <= part.words
     if part.score is None and part.words & whole.words:
         return True
     alike = whole.stage.seconds <= part.stage.seconds * _SLACK + _TICK

@@ -33,7 +33,7 @@ class Steps:
         self.first = -1  # the first step seen
         self.count = 0  # lines
         self._timed: tuple[str, int] | None = None  # the last line of a step, read when it is over
-        self._stopped: Figure | None = None
+        self.stopped: Figure | None = None  # the clock on the line that says why
 
     def step_of(self, low: str) -> tuple[int, int | None] | None:
         """The step and the planned number of steps of a line of the training loop."""
@@ -62,7 +62,7 @@ class Steps:
             return False
         clock, step = _clock(low), _STOP_STEP.search(low)
         if clock is not None:
-            self._stopped = Figure(clock, line)
+            self.stopped = Figure(clock, line)
         if (
             step
             and number(step[1]) < 1e8
@@ -78,7 +78,7 @@ class Steps:
         if self._timed is not None:
             clock = _clock(self._timed[0])
             last = Figure(clock, self._timed[1]) if clock is not None else None
-        return self._stopped or last
+        return self.stopped or last
 
 
 def _clock(low: str) -> float | None:
