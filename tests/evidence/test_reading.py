@@ -162,7 +162,7 @@ def test_no_time_counts_twice(run: Read, lines: str, seconds: float) -> None:
     [
         ("Code size: 46138 bytes|Total submission size: 67183487 bytes", 46138, None, 67183487),
         ("Serialized model: 67000000 bytes|Code size: 46138 bytes|Total submission size: 67046138", 46138, None, None),
-        ("Serialized model int6(level=9): 14121116|Total submission size int6(level=9): 14202629", None, 14121116, 14202629),
+        ("Serialized model int6(level=9): 14121116|Total submission size int6: 14202629", None, 14121116, 14202629),
         ("Code size: 16740 bytes (lzma compressed; raw 72788 bytes)", 16740, None, None),
         ("model:15567567 code:53472 total:15621039 (15.62 MB)", 53472, 15567567, 15621039),
         ("artifact: 16324677 bytes (model:16279396 code:45281)", 45281, 16279396, 16324677),
