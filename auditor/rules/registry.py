@@ -7,6 +7,7 @@ from auditor.rules import (
     byte_accounting,
     byte_spread_mixture,
     eval_time,
+    import_failure,
     late_calibration,
     layout,
     oracle_selection,
@@ -53,4 +54,5 @@ RULES: tuple[Rule, ...] = (
     eval_time.RULE,
     late_calibration.RULE,
     untimed_work.RULE,
+    import_failure.RULE,
 )
