@@ -61,13 +61,14 @@ def _audited(
     for entry in ruleset.rules.values():
         rule = implemented.get(entry.slug)
         if rule is None:
-            checks.append(Check(entry.slug, Outcome.NOT_CHECKED, why_unbuilt(entry)))
+            reason = why_unbuilt(entry)
+            checks.append(Check(entry.slug, Outcome.NOT_CHECKED, reason, entry.probes))
             continue
         found, check = _run(rule, record)
-        findings.extend(
-            _contested(_within(_supported(finding, record), entry), record) for finding in found
-        )
-        checks.append(check)
+        told = [_contested(_within(_supported(one, record), entry), record) for one in found]
+        findings.extend(told)
+        proven = any(finding.level is Level.VIOLATION for finding in told)
+        checks.append(check if proven else replace(check, probes=entry.probes))
     kept = _distinct(findings)
     quoted = _quoted(submission, kept)
     tables, unshown = _evidence(record) if with_evidence else (None, ())
@@ -143,7 +144,7 @@ def why_unbuilt(entry: RuleEntry) -> str:
     if {"static", "logs"} & set(entry.evidence):
         return "not built yet"
     if "run" in entry.evidence:
-        return "needs a run (pgcheck smoke, not built yet)"
+        return f"needs a run: {', '.join(entry.probes)}"
     return "needs a rerun on 8xH100" if "rerun" in entry.evidence else "needs a person's judgement"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from auditor.analysis.program import AnalysisLimit
 from auditor.analysis.unlogged import Print
-from auditor.audit import audit, is_tool_fault
+from auditor.audit import audit, is_tool_fault, why_unbuilt
 from auditor.report.model import Level, Outcome, SettingInForce
 from auditor.rules.base import NotChecked, Rule
 from auditor.rulesets import load
@@ -76,8 +76,21 @@ def test_every_rule_of_the_ruleset_is_accounted_for(submission):
     assert [check.rule for check in report.checks] == list(RULESET.rules)
     assert check_of(report, "slot").outcome is Outcome.RAN
     assert check_of(report, "target-in-key").reason == "not built yet"
-    assert "pgcheck smoke" in check_of(report, "import-failure").reason
     assert report.verdict == "no-findings"
+
+
+def test_what_only_a_run_can_settle_names_its_probes(submission):
+    report = run(submission, rule("slot", lambda program: ()))
+    assert check_of(report, "slot").probes == ("changed future", "incompressible data")
+    assert check_of(report, "target-in-key").probes == RULESET.rules["target-in-key"].probes
+    assert check_of(report, "seeds").probes == ()
+    unbuilt = replace(RULESET.rules["slot"], evidence=("run",))
+    assert why_unbuilt(unbuilt) == "needs a run: changed future, incompressible data"
+
+
+def test_a_proven_violation_waits_for_no_run(submission, finding):
+    report = run(submission, rule("target-in-key", lambda program: [finding()]))
+    assert check_of(report, "target-in-key").probes == ()
 
 
 def test_silence_about_what_was_not_seen_is_not_a_result(submission, finding):

@@ -35,6 +35,7 @@ def test_every_entry_is_complete(entry):
     assert entry.ruling and "\n" not in entry.ruling
     assert entry.status in {"RULED", "CONSENSUS", "DISPUTED"}
     assert entry.evidence and set(entry.evidence) <= {"static", "logs", "run", "rerun", "human"}
+    assert ("run" in entry.evidence) == bool(entry.probes)
     assert entry.summary[0].islower() and not entry.summary.endswith(".")
     assert entry.ruling.endswith(".")
     assert entry.sources and len(set(entry.sources)) == len(entry.sources)

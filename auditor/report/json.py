@@ -46,7 +46,12 @@ def _submission(report: SubmissionReport) -> dict[str, Any]:
         "verdict": report.verdict,
         "findings": [_finding(each) for each in report.findings],
         "checks": [
-            {"rule": each.rule, "outcome": each.outcome.value, "reason": each.reason}
+            {
+                "rule": each.rule,
+                "outcome": each.outcome.value,
+                "reason": each.reason,
+                "probes": list(each.probes),
+            }
             for each in report.checks
         ],
         "settings": _settings(report.settings),

@@ -103,11 +103,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """Whether a rule ran, and if not, why not."""
+    """Whether a rule ran, and if not, why not; and which probes of a run would settle it."""
 
     rule: str
     outcome: Outcome
     reason: str = ""
+    probes: tuple[str, ...] = ()  # empty where a run adds nothing, or a violation is proven
 
 
 @dataclass(frozen=True)

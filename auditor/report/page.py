@@ -80,6 +80,10 @@ def _sections(entry: RuleEntry, rule: Rule | None, limits: Limits, unbuilt: str)
         f"- **Decided by:** {', '.join(entry.evidence)}\n"
         f"- **Checked:** {'yes' if rule else f'not in this version: {unbuilt}'}"
     )
+    if entry.probes:
+        yield "## What a run would show\n\n" + "\n".join(
+            f"- {name}: {rulesets.PROBES[name]}" for name in entry.probes
+        )
     if rule is not None:
         yield from _example("Allowed", rule.allowed)
         yield from _example("Forbidden", rule.forbidden)

@@ -150,6 +150,7 @@ class TextRenderer:
         self._prose("  checks: ", words.checks(report))
         self._grouped("  checked in part:", _reasons(report, Outcome.PARTLY))
         self._grouped("  not checked:", _reasons(report, Outcome.NOT_CHECKED))
+        self._grouped("  needs a run:", words.probes(report))
         self._grouped("  problems:", _by_party(report.problems))
         self._line()
 

@@ -70,6 +70,15 @@ def reasons(report: SubmissionReport, outcome: Outcome) -> list[tuple[str, list[
     return list(groups.items())
 
 
+def probes(report: SubmissionReport) -> list[tuple[str, str]]:
+    """Each probe of a run that could settle something, and the rules that wait for it."""
+    groups: dict[str, list[str]] = {}
+    for check in report.checks:
+        for probe in check.probes:
+            groups.setdefault(probe, []).append(check.rule)
+    return [(probe, ", ".join(rules)) for probe, rules in groups.items()]
+
+
 def by_party(problems: Iterable[Problem]) -> list[tuple[Party, Problem]]:
     """The problems in the order of those who have to act."""
     order = list(Party)

@@ -20,6 +20,20 @@ LEVELS = tuple(level.value for level in Level)
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _CITATIONS = ("readme", "pulls", "issues")
 
+# One changed input, one predicted result: what a run of the submission can show.
+PROBES = {
+    "incompressible data": "on uniformly random tokens no code length is shorter than the data",
+    "changed future": "scores before a place are the same, whatever comes after it",
+    "changed document": "a document's scores are the same, whatever document comes before it",
+    "sum over the vocabulary": "the probabilities of all tokens sum to 1 at each place",
+    "exactly once": "each validation target is scored once, and none is left out",
+    "byte denominator": "the bytes that are counted are those of the decoded text",
+    "opened files": "which files are read, and when",
+    "no network": "the evaluation ends with the same score without a network",
+    "artifact alone": "the score comes from a process that has the artifact and the code only",
+    "smoke run": "the script starts and ends in its own folder",
+}
+
 
 @dataclass(frozen=True)
 class RuleEntry:
@@ -34,6 +48,7 @@ class RuleEntry:
     sources: tuple[str, ...]  # URLs
     ruling: str  # how it was ruled, and what is open about it
     limits: tuple[str, ...] = ()  # the fields of Limits that it measures by
+    probes: tuple[str, ...] = ()  # the probes of a run that can settle it, among PROBES
 
 
 @dataclass(frozen=True)
@@ -155,6 +170,7 @@ def _entry(slug: str, table: Table, base: RuleEntry | None, repository: str) -> 
         sources=_sources(table, base, repository),
         ruling=table.text("ruling", base.ruling if base else None),
         limits=_chosen(table, "limits", LIMITS, base.limits if base else ()),
+        probes=_chosen(table, "probes", tuple(PROBES), base.probes if base else ()),
     )
     table.close()
     return entry

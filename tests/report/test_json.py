@@ -50,6 +50,7 @@ def test_values_arrive(whole):
         "rule": "seeds",
         "outcome": "not-checked",
         "reason": "not built yet",
+        "probes": [],
     }
     assert submission["settings"]["TTT_ENABLED"]["value"] == "1"
     assert submission["problems"][1]["party"] == "submission"

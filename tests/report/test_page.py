@@ -28,7 +28,8 @@ def test_a_page_has_every_part(rule):
         for before, token in zip(tokens(text), tokens(text)[1:], strict=False)
         if before.type == "heading_open"
     ]
-    wanted = ["Allowed", "Forbidden", "Limits", "What clears it", "Ruling"]
+    run = ["What a run would show"] if RULESET.rules[rule.slug].probes else []
+    wanted = [*run, "Allowed", "Forbidden", "Limits", "What clears it", "Ruling"]
     assert headings[0] == f"{rule.slug} ({', '.join(RULESET.rules[rule.slug].ids)})"
     assert [each for each in headings[1:] if each != "Limits"] == [
         w for w in wanted if w != "Limits"
