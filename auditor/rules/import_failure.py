@@ -26,6 +26,8 @@ multiprocess xxhash regex pkg_resources dateutil pytz six torchgen functorch"""
 # Not listed, but merged records import it without a word: the image has it. The challenge's README
 # sets mlx up for Apple's machines.
 _IN_IMAGE = "flash_attn flash_attn_interface pip wheel torchvision torchaudio psutil mlx"
+# Compressors that many records ship their weights with: worth a line, not a question.
+_COMPRESSORS = frozenset("zstandard brotli".split())
 _GONE = "distutils imp asynchat asyncore"  # of older Pythons' standard library
 PROVIDED = frozenset(f"{_LISTED} {_BROUGHT_ALONG} {_IN_IMAGE} {_GONE}".split())
 # Packages under another name than their module's.
@@ -151,8 +153,6 @@ def _missing(record: Record, sources: list[SourceFile]) -> Iterator[Finding]:
         source.text.lower()
         for source in (*submission.requirements, *submission.readme, *submission.run_scripts)
     )
-    # A script that was handed over alone has nowhere to name them.
-    level = Level.QUESTION if submission.readme or submission.requirements else Level.NOTE
     reported: set[str] = set()
     for source in sources:
         unknown = _imported(source.text) - PROVIDED - sys.stdlib_module_names - local - reported
@@ -162,12 +162,20 @@ def _missing(record: Record, sources: list[SourceFile]) -> Iterator[Finding]:
         for name, line in _unguarded(source, record):
             if name in unknown and name not in reported:
                 reported.add(name)
-                message = (
-                    f"please show what provides {name}: it is neither a file of the submission nor "
-                    "in the challenge's requirements.txt, and no requirements.txt, README or run "
-                    "script beside it names it"
-                )
-                yield RULE.finding(level, source.path, line, message)
+                yield _unprovided(name, source.path, line, submission)
+
+
+def _unprovided(name: str, path: str, line: int, submission: Submission) -> Finding:
+    alone = not submission.readme and not submission.requirements  # nowhere to name it
+    if alone or name in _COMPRESSORS:
+        message = f"{name} is imported, and nothing beside the script says how it is set up"
+        return RULE.finding(Level.NOTE, path, line, message)
+    message = (
+        f"please show what provides {name}: it is neither a file of the submission nor in the "
+        "challenge's requirements.txt, and no requirements.txt, README or run script beside it "
+        "names it"
+    )
+    return RULE.finding(Level.QUESTION, path, line, message)
 
 
 def _imported(text: str) -> set[str]:

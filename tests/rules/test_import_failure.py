@@ -63,6 +63,10 @@ def test_a_package_that_the_readme_names_is_provided(readme):
     assert found("import fla\n", readme) == []
 
 
+def test_a_common_compressor_is_a_note():
+    assert places(found("import zstandard\n")) == [(Level.NOTE, "train_gpt.py", 1)]
+
+
 def test_modules_need_things_too():
     assert places(found("import beside\n", beside="import elsewhere\n")) == [
         (Level.QUESTION, "beside.py", 1)
