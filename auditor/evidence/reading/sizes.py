@@ -26,7 +26,7 @@ _MODEL = re.compile(
     r"|model_bytes|quant_bytes|qsize|model|artifact(?:[ _]size)?)"
     rf"(?![a-z])[ _]?{_KIND}[\"']?\s*[:=]\s*(?:[\w./]+ bytes:)?{_BYTES}"
 )
-_WORDS = ("bytes", "size", "code", "artifact", "total", "budget")
+_WORDS = ("bytes", "size", "code", "artifact", "total", "budget", "seriali")
 _RAW = re.compile(r"fp32|bf16|fp16|raw|bfloat|uncompressed")
 
 
