@@ -54,7 +54,7 @@ def test_a_wrong_shard_is_named(folder: Path, data: bytes, says: str) -> None:
 
 
 def test_a_missing_shard_is_named(folder: Path) -> None:
-    with pytest.raises(shards.ShardError, match="missing.bin: can't be read: No such file"):
+    with pytest.raises(shards.ShardError, match=r"missing\.bin: can't be read: No such file"):
         shards.read(folder / "missing.bin")
 
 
