@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any
 
 from auditor.report.escape import visible
@@ -34,12 +34,30 @@ class TomlError(Exception):
     """What is wrong with a file, in one line that starts with ``file:line: `` or ``file: ``."""
 
 
+class File:
+    """The text of a file, where messages find the line of a key."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self._name = name
+        self._text = text
+
+    def place(self, at: Key) -> str:
+        """``file:line`` of the key, or of the innermost table around it that has a line of its own."""
+        for length in range(len(at), 0, -1):
+            if at[:length] in self._lines:
+                return f"{self._name}:{self._lines[at[:length]]}"
+        return f"{self._name}:1"
+
+    @cached_property
+    def _lines(self) -> dict[Key, int]:
+        return _lines(self._text)
+
+
 class Table:
     """One table of a file. What is not asked for by the time of ``close`` is refused."""
 
-    def __init__(self, file: str, lines: Mapping[Key, int], data: Mapping[str, Any], at: Key = ()):
+    def __init__(self, file: File, data: Mapping[str, Any], at: Key = ()):
         self._file = file
-        self._lines = lines
         self._data = data
         self._at = at
         self._asked: set[str] = set()
@@ -50,7 +68,7 @@ class Table:
     @property
     def place(self) -> str:
         """``file:line`` of the table."""
-        return _place(self._file, self._lines, self._at)
+        return self._file.place(self._at)
 
     def text(self, key: str, default: str | None = None) -> str:
         """A string that is not blank."""
@@ -106,7 +124,7 @@ class Table:
     def table(self, key: str) -> Table:
         """A table; an empty one where it is absent."""
         data = self._get(key, dict, "a table", {})
-        return Table(self._file, self._lines, data, (*self._at, key))
+        return Table(self._file, data, (*self._at, key))
 
     def tables(self, key: str) -> Iterator[Table]:
         """The tables of an array ``[[key]]``."""
@@ -114,7 +132,7 @@ class Table:
         for number, data in enumerate(found):
             if not isinstance(data, dict):
                 raise self.error(f"must be an array of tables, each headed [[{key}]]", key)
-            yield Table(self._file, self._lines, data, (*self._at, key, number))
+            yield Table(self._file, data, (*self._at, key, number))
 
     def names(self) -> list[str]:
         """Every key, in the order of the file; they count as asked for."""
@@ -125,6 +143,8 @@ class Table:
         """Refuses a key that nothing asked for: most often a typing error."""
         for key in self._data:
             if key not in self._asked:
+                import difflib
+
                 near = difflib.get_close_matches(key, self._asked, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise self.error(f"is not a key that belongs here{hint}", key)
@@ -133,7 +153,7 @@ class Table:
         """What is wrong with the table, or with one of its keys."""
         at = self._at if key is None else (*self._at, key)
         subject = "" if key is None else f"{_quoted(key)} "
-        return TomlError(f"{_place(self._file, self._lines, at)}: {subject}{what}")
+        return TomlError(f"{self._file.place(at)}: {subject}{what}")
 
     def _get(self, key: str, kind: Any, words: str, default: Any) -> Any:
         self._asked.add(key)
@@ -174,7 +194,7 @@ def parse(text: str, file: str) -> Table:
         found = _SYNTAX_PLACE.search(what)
         line = f":{found[1]}" if found else ""
         raise TomlError(f"{file}{line}: is no TOML: {_SYNTAX_PLACE.sub('', what)}") from error
-    return Table(file, _lines(text), data)
+    return Table(File(file, text), data)
 
 
 def _lines(text: str) -> dict[Key, int]:
@@ -208,14 +228,6 @@ def _lines(text: str) -> dict[Key, int]:
 
 def _names(dotted: str) -> Key:
     return tuple(part.strip("\"'") for part in _PART.findall(dotted))
-
-
-def _place(file: str, lines: Mapping[Key, int], at: Key) -> str:
-    """``file:line`` of the key, or of the innermost table around it that has a line of its own."""
-    for length in range(len(at), 0, -1):
-        if at[:length] in lines:
-            return f"{file}:{lines[at[:length]]}"
-    return f"{file}:1"
 
 
 def _quoted(text: str) -> str:

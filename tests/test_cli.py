@@ -6,13 +6,15 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 import auditor.audit
 import auditor.submission.load
-from auditor import __version__, cli, rulesets
+from auditor import __version__, cli, rulesets, waivers
+from auditor.report.formats import FORMATS
 from auditor.report.model import Check, Level, Outcome
 from auditor.submission.model import Party, Problem
 
@@ -387,6 +389,28 @@ def test_the_readme_shows_real_output(capsys, monkeypatch):
         assert piece.strip("\n") in printed, (
             f"the sample in README.md is not what is printed:\n{printed}"
         )
+
+
+def test_the_readme_lists_every_option_and_format():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    options = {name for each in cli.audit_command.params for name in each.opts if "-" in name}
+    for name in (*options, *FORMATS):
+        assert f"`{name}" in readme, name
+
+
+def test_the_files_that_the_readme_shows_are_right(tmp_path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    waiver, ruleset = ("    [[waiver]]", '    about = "our fork"')
+    for number, (first, read) in enumerate(((waiver, load_waivers), (ruleset, rulesets.read))):
+        block = readme[readme.index(first) :]
+        end = next(i for i, line in enumerate(block) if line and not line.startswith("    "))
+        path = tmp_path / f"{number}.toml"
+        path.write_text(textwrap.dedent("\n".join(block[:end])))
+        read(str(path))
+
+
+def load_waivers(path):
+    return waivers.load(path, (), date(2026, 5, 2))
 
 
 def test_ci_runs_what_the_readme_says():

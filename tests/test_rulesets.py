@@ -10,7 +10,7 @@ from auditor.audit import audit
 from auditor.report.model import Level
 from auditor.rules.base import Rule
 from auditor.rulesets import DEFAULT, Ruleset, load, parsed, read, shipped
-from auditor.toml import Table, TomlError
+from auditor.toml import File, Table, TomlError
 
 RULESET = load()
 ENTRIES = [entry for name in shipped() for entry in load(name).rules.values()]
@@ -176,7 +176,7 @@ VALUES = st.recursive(
 @given(st.dictionaries(NAMES, VALUES, max_size=5))
 def test_any_shape_is_a_ruleset_or_refused(data):
     try:
-        found = parsed(Table("f", {}, {"about": "x", "extends": DEFAULT, **data}), "f")
+        found = parsed(Table(File("f", ""), {"about": "x", "extends": DEFAULT, **data}), "f")
     except TomlError as error:
         assert str(error).startswith("f:1: ")
     else:

@@ -98,7 +98,8 @@ def _summaries(report: Report) -> Iterator[str]:
     for each in report.submissions:
         found = words.findings(each)
         parts = [words.verdict(each), *([found] if found else []), f"checks: {words.checks(each)}"]
-        yield _line(f"{place(each, each.entry, 1).path}: {'; '.join(parts)}")
+        pull = f"{each.given}: " if each.given.startswith("#") else ""
+        yield _line(f"{pull}{place(each, each.entry, 1).path}: {'; '.join(parts)}")
         for party, problem in words.by_party(each.problems):
             yield _line(f"{party.value}: {problem.where}: {problem.what}; {problem.remedy}")
     yield from (

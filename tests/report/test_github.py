@@ -39,6 +39,7 @@ def test_findings_become_annotations(report):
         line.startswith(f"pgcheck: {report.entry}: violation; breaks target") for line in found
     )
     assert "checks: 3 of 6 ran" in found[3]
+    assert f"pgcheck: #7: {report.entry}: violation; " in lines(replace(report, given="#7"))[3]
     assert any(line.startswith("pgcheck: submission: ") for line in found)
 
 
