@@ -130,7 +130,10 @@ def pgcheck(debug: bool) -> None:
     "--format", "format_", type=click.Choice([TEXT, *FORMATS]), default=TEXT, show_default=True
 )
 @click.option(
-    "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Write here, not to stdout."
+    "--output",
+    metavar="FILE|DIR/",
+    type=click.Path(),
+    help="Write here, not to stdout; html into a folder writes a page each and an index.",
 )
 @click.option(
     "--fail-on",
@@ -180,8 +183,7 @@ def audit_command(
         raise click.UsageError("--title speaks of one pull request: give one input with it.")
     rules = _ruleset(ruleset, paths)
     decided = _waivers(waivers, paths)
-    with _stream(output) as stream:
-        shown = _output(stream, format_, rules, show_settings)
+    with _output(output, format_, rules, show_settings) as shown:
         evidence = format_ != TEXT and FORMATS[format_].evidence
         items = _load(paths, repo, prs, rev, base, title)
         report = _audit_all(items, rules, decided, shown, evidence)
@@ -254,17 +256,30 @@ def _waivers(path: str | None, audited: Sequence[str]) -> Waivers | None:
         raise click.UsageError(str(error)) from error
 
 
-def _output(stream: IO[str], format_: str, ruleset: Ruleset, show_settings: bool) -> Output:
+@contextmanager
+def _output(
+    path: str | None, format_: str, ruleset: Ruleset, show_settings: bool
+) -> Iterator[Output]:
+    """Where the reports go: stdout, a file, or a folder of pages."""
     if format_ == TEXT:
         from auditor.report.text import TextRenderer
 
-        return TextRenderer(stream, ruleset, show_settings=show_settings)
-    from auditor.report.output import Whole
+        with _stream(path) as stream:
+            yield TextRenderer(stream, ruleset, show_settings=show_settings)
+        return
+    from auditor.report.output import Folder, Whole
 
+    form = FORMATS[format_]
     try:
-        return Whole(stream, FORMATS[format_], ruleset)
+        form.renderer()
     except MissingPackages as missing:
         raise click.UsageError(str(missing)) from missing
+    if form.pages and path is not None and (path.endswith(os.sep) or os.path.isdir(path)):
+        with _writing(path):
+            yield Folder(path, form, ruleset)
+        return
+    with _stream(path) as stream:
+        yield Whole(stream, form, ruleset)
 
 
 def _audit_all(
@@ -346,17 +361,22 @@ def _titled(item: Submission | Problem, title: str) -> Submission | Problem:
 
 
 @contextmanager
-def _stream(output: str | None) -> Iterator[IO[str]]:
-    if output is None:
+def _stream(path: str | None) -> Iterator[IO[str]]:
+    if path is None:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
         yield sys.stdout
         return
+    with _writing(path), open(path, "w", encoding="utf-8") as stream:
+        yield stream
+
+
+@contextmanager
+def _writing(path: str) -> Iterator[None]:
     try:
-        with open(output, "w", encoding="utf-8") as stream:
-            yield stream
+        yield
     except OSError as error:
-        raise click.UsageError(f"can't write to {output}: {error.strerror}.") from error
+        raise click.UsageError(f"can't write to {path}: {error.strerror}.") from error
 
 
 def _abandon_stdout() -> None:

@@ -163,6 +163,33 @@ def test_json_goes_where_it_is_sent(inputs, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out) == document
 
 
+def test_html_goes_into_a_file_or_page_by_page_into_a_folder(inputs, tmp_path, capsys):
+    arguments = ["audit", "violation", "note", "no-submission", "--format", "html", "--output"]
+    assert cli.main([*arguments, str(tmp_path / "all.html")]) == 1
+    assert (tmp_path / "all.html").read_text().count("<h1") == 2
+    assert cli.main([*arguments, str(tmp_path / "pages") + os.sep]) == 1
+    names = sorted(path.name for path in (tmp_path / "pages").iterdir())
+    assert names == ["2026-03-26_Cache-2.html", "2026-03-26_Cache.html", "index.html"]
+    assert "it went wrong" in (tmp_path / "pages" / "index.html").read_text()
+    assert capsys.readouterr().out == ""
+
+
+def test_a_folder_is_no_place_for_json(inputs, tmp_path, capsys):
+    assert cli.main(["audit", "note", "--format", "json", "--output", str(tmp_path)]) == 2
+    assert "can't write to" in capsys.readouterr().err
+
+
+def test_packages_that_a_format_lacks_are_named_before_anything_is_written(
+    inputs, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    target = tmp_path / "report.html"
+    assert cli.main(["audit", "note", "--format", "html", "--output", str(target)]) == 2
+    message = "Error: --format html needs jinja2 and matplotlib: pip install 'pgcheck[html]'"
+    assert message in capsys.readouterr().err.splitlines()
+    assert not target.exists()
+
+
 def test_settings_are_shown_on_request(inputs, capsys):
     cli.main(["audit", "violation"])
     assert "TTT_ENABLED" not in capsys.readouterr().out
@@ -324,7 +351,7 @@ def test_an_audit_imports_nothing_heavy(tmp_path):
     script.write_text("print('val_bpb', 1.2)\n")
     code = (
         "import sys; from auditor.cli import main; main(['audit', sys.argv[1]]); "
-        "heavy = {'torch', 'numpy', 'pygments', 'auditor.bench'} & set(sys.modules); "
+        "heavy = {'torch', 'numpy', 'pygments', 'jinja2', 'matplotlib', 'auditor.bench'} & set(sys.modules); "
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )
     done = python(code, str(script))

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 from auditor.evidence.claims import Claims, Stated
+from auditor.evidence.headline import seed_of
 from auditor.evidence.record import Record, Run
-from auditor.evidence.runlog import Phase, Progress
+from auditor.evidence.runlog import Phase, Progress, Stage
 from auditor.rulesets import Limits
 
 POINTS = 160  # of a running score that are kept, per run
@@ -44,10 +45,11 @@ class Told:
 
 @dataclass(frozen=True)
 class Row:
-    """One quantity of one seed, or of the whole submission: what the logs show, what is stated."""
+    """One quantity of one run, or of the whole submission: what the logs show, what is stated."""
 
     what: str
     seed: int | None
+    run: str  # its seed or its log; empty for the whole submission
     shown: Shown | None
     told: Mapping[str, tuple[Told, ...]] = field(default_factory=dict)  # by kind, those stated
 
@@ -62,26 +64,17 @@ def comparison(evidence: Evidence) -> tuple[Row, ...]:
     return tuple(row for what in QUANTITIES for row in _rows(what, evidence))
 
 
-def agrees(stated: Stated, value: float) -> bool:
-    """Whether the value, rounded or cut to the digits stated, gives what is stated."""
-    unit = _last_digit(stated)
-    return -0.5001 * unit <= value - stated.value < unit or value == stated.value
+Reading = Callable[[Run], "tuple[float, int] | None"]  # a run's value and the line that states it
 
 
-def _last_digit(stated: Stated) -> float:
-    """What one unit of the last digit as written is worth, in the unit of the value."""
-    digits = stated.text.replace(",", "")
-    try:
-        written = float(digits)
-    except ValueError:
-        return 0.0
-    unit = 10.0 ** -len(digits.partition(".")[2])
-    return unit * abs(stated.value / written) if written else unit
+def figure(name: str, factor: float = 1) -> Reading:
+    """Reads a figure of the log."""
 
+    def reading(run: Run) -> tuple[float, int] | None:
+        found = getattr(run.log, name)
+        return (found.value * factor, found.line) if found else None
 
-def _figure(run: Run, name: str) -> tuple[float, int] | None:
-    found = getattr(run.log, name)
-    return (found.value, found.line) if found else None
+    return reading
 
 
 def total_bytes(run: Run) -> tuple[float, int] | None:
@@ -89,7 +82,7 @@ def total_bytes(run: Run) -> tuple[float, int] | None:
     log = run.log
     if log.total_bytes is None and log.code_bytes and log.model_bytes:
         return log.code_bytes.value + log.model_bytes.value, log.model_bytes.line
-    return _figure(run, "total_bytes")
+    return figure("total_bytes")(run)
 
 
 def _score(run: Run, name: str) -> tuple[float, int] | None:
@@ -97,54 +90,74 @@ def _score(run: Run, name: str) -> tuple[float, int] | None:
     return (value, run.headline.line) if run.headline and value is not None else None
 
 
+def _eval_stages(run: Run) -> list[Stage]:
+    return [s for s in run.log.stages if s.phase is Phase.EVAL and not s.nested]
+
+
 def _eval(run: Run) -> tuple[float, int] | None:
-    stages = [stage for stage in run.log.stages if stage.phase is Phase.EVAL]
+    stages = _eval_stages(run)
     return (run.log.seconds(Phase.EVAL), stages[-1].line) if stages else None
 
-
-Reading = Callable[[Run], "tuple[float, int] | None"]
 
 QUANTITIES: Mapping[str, Reading] = {
     "val_bpb": lambda run: _score(run, "val_bpb"),
     "val_loss": lambda run: _score(run, "val_loss"),
     "artifact_bytes": total_bytes,
-    "model_bytes": lambda run: _figure(run, "model_bytes"),
-    "code_bytes": lambda run: _figure(run, "code_bytes"),
-    "train_seconds": lambda run: _figure(run, "train_seconds"),
+    "model_bytes": figure("model_bytes"),
+    "code_bytes": figure("code_bytes"),
+    "train_seconds": figure("train_seconds"),
     "eval_seconds": _eval,
-    "steps": lambda run: _figure(run, "steps"),
+    "steps": figure("steps"),
 }
 
 
 def name_of(run: Run) -> str:
     """The run for the reader: its seed, or its log where none is told."""
-    if run.log.seed is not None:
-        return f"seed {run.log.seed.value:.0f}"
-    return run.log.path.rpartition("/")[2]
+    seed = seed_of(run.log)
+    return run.log.path.rpartition("/")[2] if seed is None else f"seed {seed}"
 
 
 def _rows(what: str, evidence: Evidence) -> Iterator[Row]:
     each = list(_shown(what, evidence.runs))
-    stated = [s for s in evidence.claims.of(what) if s.headline or what != "val_bpb"]
+    parts = list(_parts(what, evidence.runs))
+    stated = [s for s in evidence.claims.of(what) if _final(s)]
     overall = [s for s in stated if s.seed is None]
     if overall or len(each) > 1:
         shown = _overall(what, [shown for _, shown in each])
-        candidates = [*shown, *(found for _, found in each)]
-        yield Row(what, None, shown[0] if shown else None, _told(overall, candidates))
-    seeds = {seed: None for seed, _ in each} | {s.seed: None for s in stated if s.seed is not None}
-    for seed in seeds:
-        found = [shown for own, shown in each if own == seed]
-        told = _told((s for s in stated if s.seed == seed and seed is not None), found)
-        if told or (len(each) > 1 and found) or (not overall and found):
-            yield Row(what, seed, found[0] if found else None, told)
+        candidates = [*shown, *(found for _, found in (*each, *parts))]
+        yield Row(what, None, "", shown[0] if shown else None, _told(overall, candidates))
+    for seed, found in each:
+        if len(each) > 1 or not overall or any(s.seed == seed for s in stated if seed):
+            own = [s for s in stated if seed is not None and s.seed == seed]
+            candidates = [found, *(part for whose, part in parts if whose == seed)]
+            yield Row(what, seed, found.which, found, _told(own, candidates))
+    seen = {seed for seed, _ in each}
+    for seed in dict.fromkeys(s.seed for s in stated):
+        if seed is not None and seed not in seen:
+            unseen = _told((s for s in stated if s.seed == seed), [])
+            yield Row(what, seed, f"seed {seed}", None, unseen)
+
+
+def _final(stated: Stated) -> bool:
+    """Whether it speaks of a run's end, not of a baseline, an intermediate state or a spread."""
+    if stated.what == "val_bpb":
+        return stated.headline
+    return stated.role == "final" and stated.of != "std"
 
 
 def _shown(what: str, runs: Iterable[Run]) -> Iterator[tuple[int | None, Shown]]:
     for run in runs:
         found = QUANTITIES[what](run)
         if found is not None:
-            seed = int(run.log.seed.value) if run.log.seed else None
-            yield seed, Shown(found[0], name_of(run), run.log.path, found[1])
+            yield seed_of(run.log), Shown(found[0], name_of(run), run.log.path, found[1])
+
+
+def _parts(what: str, runs: Iterable[Run]) -> Iterator[tuple[int | None, Shown]]:
+    """The stages of an evaluation: a statement may speak of one of them."""
+    for run in runs if what == "eval_seconds" else ():
+        for stage in _eval_stages(run):
+            which = f"{stage.label} of {name_of(run)}"
+            yield seed_of(run.log), Shown(stage.seconds, which, run.log.path, stage.line)
 
 
 def _overall(what: str, each: list[Shown]) -> list[Shown]:
@@ -161,7 +174,7 @@ def _told(stated: Iterable[Stated], shown: list[Shown]) -> dict[str, tuple[Told,
     """The statements by kind, each value once, with what it agrees with."""
     found: dict[str, dict[float, Told]] = {}
     for each in stated:
-        fits = next((s.which for s in shown if agrees(each, s.value)), "")
+        fits = next((s.which for s in shown if each.agrees(s.value)), "")
         found.setdefault(each.kind, {}).setdefault(each.value, Told(each, fits))
     return {kind: tuple(found[kind].values()) for kind in KINDS if kind in found}
 

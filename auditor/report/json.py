@@ -179,6 +179,7 @@ def _row(row: Row) -> dict[str, Any]:
     return {
         "what": row.what,
         "seed": row.seed,
+        "run": row.run,
         "shown": {"value": _number(row.shown.value), "which": row.shown.which}
         if row.shown
         else None,
