@@ -157,6 +157,11 @@ the script needs are code as well; since a record with such a module was merged,
 from them alone is a suspect. Scripts that are long as handed in but are counted compressed by their
 logs were accepted: a note says what the difference is.
 """,
+    blind_spots="""\
+- The compressed model is weighed by the run's log: the file itself is seldom handed in, and never made here.
+- Code counts as far as it is reached from the script: local modules, native sources and decoded payloads.
+  Counting it compressed, or without helper files, was accepted, so that alone is a note.
+""",
     clears="Make model and script smaller, and show a log of each seed whose sum is within the cap.",
     check_record=check_record,
     forbidden={

@@ -138,6 +138,11 @@ bytes make a better score of the same predictions: leading spaces that are count
 that count as the six characters of their name, the text after a transform instead of the text
 itself, a constant instead of a table.
 """,
+    blind_spots="""\
+- The bytes are computed from the log's val_loss, val_bpb and token count. The byte table itself is not rebuilt
+  from the tokenizer.
+- Scores whose val_loss is not a mean over tokens are left out.
+""",
     clears=(
         "Divide by the bytes of the decoded text of the scored tokens, and print that number beside "
         "the count of tokens."

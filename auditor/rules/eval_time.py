@@ -116,6 +116,10 @@ the way: where only the sum of all evaluations after training exceeds 600 s, a n
 
 Times on fewer or other GPUs, and of entries that are not for the leaderboard, are stated as notes.
 """,
+    blind_spots="""\
+- The clock is the run's own, as its log prints it: which work lies inside of it, only a run shows.
+- The sum of all evaluations after training is a note, because diagnostics are not part of the limit.
+""",
     clears="Show logs of 8xH100 SXM runs whose evaluation takes at most 600 s.",
     check_record=check_record,
     forbidden={

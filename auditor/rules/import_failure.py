@@ -264,6 +264,11 @@ says that an older Python runs, and imports that are met on the way without a fa
 neither the folder nor the challenge's requirements.txt provides. Only a run shows that a script
 works.
 """,
+    blind_spots="""\
+- Nothing is imported: whether a package of the stated version has what the script asks of it is not known.
+- Imports under `try`, or in code that the settings switch off, are not counted.
+- Files that the script opens while it runs are not asked for.
+""",
     clears=(
         "Add the missing file, or name the package in a requirements.txt and its set-up in the README."
     ),

@@ -136,6 +136,11 @@ clock ends and before the score, and whether the log's training time and calibra
 exceed 600 s. A loop that stops early to leave time for calibration, and text that the model
 generates itself, are fine.
 """,
+    blind_spots="""\
+- The order of clock and calibration is read from the code, their lengths from the log. A calibration that the log
+  does not time is a note.
+- Where the code could not be followed, that the calibration reads training data is asked, not known.
+""",
     clears="Stop training early enough that calibration ends within 600 s, and log both times.",
     check_record=check_record,
     forbidden={

@@ -215,6 +215,13 @@ a part of it while developing is fine, reporting such a score as the result is n
 how many tokens the set has and how many were scored, and by the bytes per token how much text that
 is. The last tokens, which fill no sequence, are left out by the challenge's own script.
 """,
+    blind_spots="""\
+- The number of tokens is what the log states of the validation set and of the score. A log that states neither
+  is not checked.
+- Whether each token is scored once is computed for slices and loops that the code shows, not for lists of
+  windows that come from data.
+- An exit by the clock is a suspect where the log shows that it was taken, else a note.
+""",
     clears="Score every token of the whole validation set, and print how many were scored.",
     check=check,
     check_record=check_record,

@@ -114,6 +114,10 @@ late-calibration, and a suspect here too once both together exceed what was ever
 
 Times on fewer or other GPUs, and of entries that are not for the leaderboard, are stated as notes.
 """,
+    blind_spots="""\
+- The clock is the run's own, as its log prints it. What the script leaves out of it is not seen here.
+- A run on other hardware than the challenge's is a note.
+""",
     clears="Show logs of 8xH100 SXM runs whose training clock stops within 600 s.",
     check_record=check_record,
     forbidden={

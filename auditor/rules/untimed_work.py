@@ -57,6 +57,9 @@ Every step that makes the artifact belongs to the time of training or of evaluat
 the log of a run times outside of both, such as compiling, calibrating, quantising and packing, is
 added up and stated, no more.
 """,
+    blind_spots="""\
+- Only the stages that the log times are added up; less than ten seconds are not worth a note.
+""",
     clears="Nothing has to be cleared: the numbers are for the reader.",
     check_record=check_record,
     forbidden={
