@@ -245,7 +245,7 @@ def _scale(what: str, value: float, unit: str) -> float | None:
     if what.endswith("_seconds"):
         if unit not in ("ms", "s", "min", "h"):
             unit = "ms" if value > 5000 else "s"
-        elif unit == "s" and value > 50_000:
+        elif unit == "s" and value > 400_000:
             unit = "ms"
         return _SCALES[unit]
     if unit == "b" or value >= 1000:

@@ -24,6 +24,13 @@ class Run:
     headline: Score | None
     why: str = ""  # how the headline was decided, for the reader
 
+    @property
+    def seed(self) -> int | None:
+        """The seed that the log states, else the one in its file's name."""
+        from auditor.evidence.headline import seed_of
+
+        return seed_of(self.log)
+
 
 @dataclass(eq=False)
 class Record:

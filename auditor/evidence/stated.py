@@ -39,6 +39,6 @@ class Stated:
         return self.scale * (10.0 ** max(0, zeros - 1) if self.about and zeros > 1 else 1.0)
 
     def agrees(self, value: float, unit: float = 0.0) -> bool:
-        """Whether ``value``, written to ``unit``, rounds or is cut to the same number."""
-        coarser = max(self.unit, unit)
-        return abs(self.value - value) < coarser * (1.0 + 1e-6)
+        """Whether ``value``, itself written to ``unit``, rounds or is cut to what is stated."""
+        coarser = max(self.unit, unit) * (1.0 + 1e-6)
+        return -0.5 * coarser <= value - self.value < coarser or abs(value - self.value) <= unit

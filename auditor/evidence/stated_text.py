@@ -19,6 +19,12 @@ _NAMED_SCORES = (
 _SCORE = re.compile(r"(?<![\w.+\u2212-])([0-3]\.\d{4,})(?![\w.]*\d)(?!\s*(?:nats|std))")
 _MEMBER = re.compile(r"seed\W{0,4}(?P<seed>\d{1,9})\b(?P<rest>.{3,200})", re.IGNORECASE)
 _SIGNED = re.compile(r"[-+\u2212]\s*$")
+_EXACT = re.compile(r"[~\u2248]?\s*\d\.\d{3,}")
+_ELSEWHERE = re.compile(r"#\s?\d|\bPR\b|sota|leaderboard|merged|record|published", re.IGNORECASE)
+_CLOCK = re.compile(
+    r"\beval(?:uation)?(?: time)?\b[*:\s]{0,6}(?P<about>[~\u2248])?\s*(?P<seconds>\d{2,4}(?:\.\d+)?)\s?s\b",
+    re.IGNORECASE,
+)
 _FIRST_PART = 15  # lines with text in which a README states its headline
 _LEAST = 0.01  # less is a difference
 
@@ -41,6 +47,7 @@ def read(submission: Submission) -> Iterator[Stated]:
                 yield stated
         if not found:
             yield from _from_lines(readme)
+        yield from _clocks(readme)
 
 
 def _score(text: str, kind: str, path: str, line: int, label: str) -> Stated:
@@ -160,6 +167,45 @@ def _subject(cell: str, bare: bool) -> tuple[int | None, str]:
 def _seed(cell: str) -> int | None:
     found = _SEED.fullmatch(cell.strip())
     return int(found[1]) if found else None
+
+
+def other_scores(submission: Submission) -> Iterator[Stated]:
+    """Scores in tables without seeds, such as ablations; rows that cite other records left out."""
+    for readme in submission.readme[:1]:
+        for table in tables(readme.text):
+            if any(_seed(cell) for cell in table.header[1:]) or list(_from_table(table, "")):
+                continue
+            for at, name in enumerate(table.header):
+                meaning = quantity(name)
+                if meaning is None or meaning.what != "val_bpb" or meaning.of:
+                    continue
+                for row in table.rows:
+                    cell = row.cells[at] if at < len(row.cells) else ""
+                    if _ELSEWHERE.search(" ".join(row.cells)) or not _EXACT.match(cell):
+                        continue
+                    amount = number(cell, "val_bpb")
+                    if amount is not None and amount.value > _LEAST:
+                        yield Stated(
+                            "val_bpb", amount.value, amount.text, "readme", readme.path, row.line
+                        )
+
+
+def _clocks(readme: SourceFile) -> Iterator[Stated]:
+    """``Eval: ~226s``: times of evaluation in prose."""
+    for at, line in enumerate(readme.text[:100_000].splitlines(), 1):
+        found = _CLOCK.search(line) if len(line) < 400 and "|" not in line else None
+        if found and role_of(words_of(line[: found.start()])) != "aside":
+            hedged = found["about"] is not None
+            yield Stated(
+                "eval_seconds",
+                float(found["seconds"]),
+                found["seconds"],
+                "readme",
+                readme.path,
+                at,
+                label="line",
+                about=hedged,
+            )
 
 
 def _from_lines(readme: SourceFile) -> Iterator[Stated]:
