@@ -137,6 +137,11 @@ class Instance:
     copied_at: int = -1  # uid of the copy
     made: Context = ROOT
 
+    def lookup(self, name: str) -> Node | None:
+        """What the class gives under ``name``; an object of no known class has nothing."""
+        found: Node | None = self.cls.lookup(name) if self.cls is not None else None
+        return found
+
     @property
     def is_model(self) -> bool:
         return bool(self.cls is not None and self.cls.is_model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from auditor.rules import (
     artifact_size,
+    boundary_state_leak,
     byte_accounting,
     byte_spread_mixture,
     claim_mismatch,
@@ -12,6 +13,7 @@ from auditor.rules import (
     import_failure,
     late_calibration,
     layout,
+    non_causal_model,
     oracle_selection,
     partial_coverage,
     prequant_ttt,
@@ -50,6 +52,8 @@ RULES: tuple[Rule, ...] = (
     partial_coverage.RULE,
     selection_on_val.RULE,
     byte_accounting.RULE,
+    boundary_state_leak.RULE,
+    non_causal_model.RULE,
     unquantised_headline.RULE,
     layout.RULE,
     artifact_size.RULE,

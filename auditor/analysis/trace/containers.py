@@ -146,14 +146,14 @@ class Containers(Core):
     def _of_object(self, owner: Node, at: ast.AST) -> Node | None:
         """What a user object gives when it is iterated over."""
         for name in ("__iter__", "__next__", "__getitem__"):
-            method = owner.data.cls.lookup(name) if owner.data.cls is not None else None
+            method = owner.data.lookup(name)
             if method is None or method.op != "function":
                 continue
             args = [self.node("loopvar", (), "count", at)] if name == "__getitem__" else []
             value = self.call(self.bound(method, owner), args, {}, at)
             if name != "__iter__":
                 return value
-            if value is not owner and not owner.data.cls.lookup("__next__"):
+            if value is not owner and not owner.data.lookup("__next__"):
                 return self.element(value, at)
         return None
 
@@ -184,7 +184,7 @@ class Containers(Core):
         elif op == "ext" and base.data in ("os.environ", "environ") and key.op == "const":
             return self.host.env(key.data, None, at)
         elif op == "object":
-            method = base.data.cls.lookup("__getitem__")
+            method = base.data.lookup("__getitem__")
             if method is not None:
                 return self.call(self.bound(method, base), [key], {}, at)
         return self.node("index", (base, key), None, at)
@@ -238,7 +238,7 @@ class Containers(Core):
             elif box.op == "list":
                 self._list_set(box, key, value)
             elif box.op == "object":
-                method = box.data.cls.lookup("__setitem__")
+                method = box.data.lookup("__setitem__")
                 if method is not None:
                     self.call(self.bound(method, box), [key, value], {}, at)
                     continue
