@@ -8,7 +8,7 @@ from auditor.analysis.flow import Flow, path_to
 from auditor.analysis.graph import VIEWS, Node, is_place
 from auditor.analysis.tokens import Tokens
 
-_LOSSES = frozenset(
+LOSSES = frozenset(
     ("cross_entropy", "nll_loss", "linear_cross_entropy", "fused_linear_cross_entropy")
 )
 _ELEMENTWISE = frozenset(
@@ -46,7 +46,7 @@ class Scores:
         if node.op == "index":
             return self._picked(node)
         name = last_name(node)
-        if name in _LOSSES:
+        if name in LOSSES:
             args = node.positional
             place = 2 if "linear" in name else 1  # those take the weight matrix, too
             return (
