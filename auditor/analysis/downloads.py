@@ -100,12 +100,16 @@ class Downloads:
             if (kind := _kind(node)) is not None
         ]
 
+    @cached_property
+    def trained(self) -> list[int]:
+        """When something is trained: the uids of the backward passes."""
+        return [e.at.uid for e in self.program.tracer.events if e.kind == "backward"]
+
     def in_evaluation(self, download: Download) -> bool:
-        """Whether the call comes after a training step, or scores documents without any training."""
-        trained = [e.at.uid for e in self.program.tracer.events if e.kind == "backward"]
-        if not trained:
+        """Whether the call comes after a training step, or fetches documents without any training."""
+        if not self.trained:
             return download.kind is Kind.DOCUMENTS
-        return min(trained) < download.at.uid
+        return min(self.trained) < download.at.uid
 
     def scored(self, download: Download) -> Scored | None:
         """How its content becomes a reported score without anything being trained on it."""

@@ -18,6 +18,8 @@ def check(program: Program) -> Iterable[Finding]:
             continue
         at = download.at
         scored = downloads.scored(download)
+        if scored is None and not downloads.trained:
+            continue
         if scored is None:
             message = f"{download.name} is called after training; what it fetches reaches no score"
             yield RULE.finding(Level.NOTE, at.path, at.line, message, column=at.column)
