@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from auditor.submission.model import Problem
 
@@ -159,4 +159,3 @@ class Report:
     submissions: tuple[SubmissionReport, ...]
     problems: tuple[Problem, ...] = ()  # inputs that held no readable submission
     idle_waivers: tuple[IdleWaiver, ...] = ()
-    extra: Mapping[str, Any] = field(default_factory=dict)

@@ -47,6 +47,7 @@ def as_json(ruleset: Ruleset, rules: Sequence[Rule]) -> str:
                 "ruling": entry.ruling,
                 "sources": list(entry.sources),
                 "limits": list(entry.limits),
+                "probes": list(entry.probes),
                 "checked": slug in implemented,
                 "unchecked_because": "" if slug in implemented else why_unbuilt(entry),
                 "clears": implemented[slug].clears if slug in implemented else "",

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from auditor import __version__
 from auditor.audit import is_tool_fault
+from auditor.report import words
 from auditor.report.escape import visible
 from auditor.report.model import Check, Finding, Level, Outcome, Report, SubmissionReport, Waiver
 from auditor.report.page import pages
@@ -40,6 +41,7 @@ NOTICES = {
     Outcome.NOT_CHECKED.value: "a rule that was not checked, and why",
     Outcome.PARTLY.value: "a rule of which a part was not checked, and why",
     "problem": "something that could not be read, and who has to act",
+    "needs-run": "a probe of a run, and the rules that it would settle",
     "unused-waiver": "a waiver that waived nothing",
     "cut": "findings that were left out for size",
 }
@@ -88,10 +90,13 @@ def _strongest(submissions: Iterable[SubmissionReport], room: int) -> set[tuple[
 
 def _run(report: SubmissionReport, catalogue: _Catalogue, kept: list[Finding]) -> _Json:
     notices = [*_unchecked(report, catalogue), *map(_problem, report.problems)]
+    notices += [
+        _notice("needs-run", "note", f"{probe}: {rules}") for probe, rules in words.probes(report)
+    ]
     left_out = len(report.findings) - len(kept)
     if left_out:
-        words = f"{left_out} findings are left out, the weakest first: --format json has them all"
-        notices.insert(0, _notice("cut", "warning", words, Party.TOOL))
+        text = f"{left_out} findings are left out, the weakest first: --format json has them all"
+        notices.insert(0, _notice("cut", "warning", text, Party.TOOL))
     read: list[Check | Problem] = [*report.checks, *report.problems]
     broken = any(map(is_tool_fault, read))
     return {

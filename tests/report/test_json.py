@@ -58,7 +58,7 @@ def test_values_arrive(whole):
 
 
 def test_the_output_is_deterministic_ascii(whole, finding):
-    hostile = Report((whole.submissions[0],), extra={})
+    hostile = Report((whole.submissions[0],))
     assert render(hostile, RULESET) == render(copy.deepcopy(hostile), RULESET)
     from dataclasses import replace
 

@@ -98,11 +98,22 @@ def test_what_was_not_checked_is_told_and_is_no_result(whole):
     unchecked = {each["associatedRule"]["id"] for each in notices if "associatedRule" in each}
     assert unchecked == {"seeds", "margin", "import-failure"}
     parties = [each.get("properties", {}).get("party") for each in notices]
-    assert parties == [None, None, None, "tool", "submission"]
+    assert parties == [None, None, None, "tool", "submission", None]
     assert run["invocations"][0]["executionSuccessful"]
     assert inputs["results"] == []
     (missing,) = inputs["invocations"][0]["toolExecutionNotifications"]
     assert "nowhere: no such folder" in missing["message"]["text"]
+
+
+def test_what_a_run_would_settle_is_told(report):
+    asking = replace(report, checks=(Check("slot", Outcome.RAN, probes=("changed future",)),))
+    (run,) = document(Report((asking,)))["runs"]
+    told = [
+        each["message"]["text"]
+        for each in run["invocations"][0]["toolExecutionNotifications"]
+        if each["descriptor"]["id"] == "needs-run"
+    ]
+    assert told == ["changed future: slot"]
 
 
 def test_a_defect_of_ours_is_an_unsuccessful_run(report):
