@@ -42,16 +42,18 @@ class Stop:
 
 
 def cuts(program: Program, scoring: Scoring) -> Iterator[Cut]:
-    """Constant cuts of the tokens that are scored, and of their scores before they are added up."""
+    """Constant cuts of the tokens that are scored, and of their scores before they are added up.
+
+    A cut inside a loop takes a batch, and the next turn takes another.
+    """
     behind = [n for n in _stream(program, scoring.target) if n.op == "index"]
-    reached = program.scores.values_from(scoring.at)
-    later = [program.flow.nodes[uid] for uid in reached]
-    scores = [n for n in later if n.op == "index" and n.args[0].uid in reached]
+    later = [program.flow.nodes[uid] for uid in program.scores.values_from(scoring.at)]
+    scores = [n for n in later if n.op == "index"]
     for node in (*behind, *scores):
-        limits = bounds(node.args[1])
+        limits = None if node.ctx.loops else bounds(node.args[1])
         if limits is not None and _from_start(limits[0]):
             kept = _constant(limits[1])
-            if kept is not None and LEAST_CUT <= kept < WHOLE:
+            if kept is not None and LEAST_CUT <= kept < WHOLE and _always(program, node, scoring):
                 yield Cut(node, kept)
 
 
@@ -60,8 +62,16 @@ def draws(program: Program, scoring: Scoring) -> Iterator[Node]:
     for node in _stream(program, scoring.target):
         if node.op == "index":
             for part in program.flow.backward([node.args[1]], memory=False, limit=200):
-                if part.op in ("call", "method") and last_name(part) in _DRAWS:
+                drawn = part.op in ("call", "method") and last_name(part) in _DRAWS
+                if drawn and _always(program, part, scoring):
                     yield part
+
+
+def _always(program: Program, node: Node, scoring: Scoring) -> bool:
+    """Whether no undecided branch lies around ``node`` that doesn't lie around the score."""
+    if scoring.at.uid in program.learning.learned_losses:
+        return False  # the loss of a training step
+    return set(node.ctx.branches) <= set(scoring.at.ctx.branches)
 
 
 def _stream(program: Program, target: Node) -> Iterator[Node]:

@@ -4,12 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from auditor.analysis.byte_tables import Constant, Twice, constant_ratio, spaces_twice
+from auditor.analysis.graph import Node
+from auditor.analysis.learning import Scoring
+from auditor.analysis.program import Program
 from auditor.evidence.measure import FITS, Measure, measures, megabytes, same_in_all, side_measures
 from auditor.evidence.record import Record
 from auditor.report.model import Finding, Level, Step
 from auditor.rules.base import NotChecked, Rule
+from auditor.rules.steps import flow_steps
 
 _SITE = "https://github.com/openai/parameter-golf/"
+
+
+def check(program: Program) -> Iterable[Finding]:
+    for twice in spaces_twice(program):
+        yield _spaces(program, twice)
+    seen: set[tuple[str, int]] = set()
+    for scoring in program.learning.headline:
+        constant = constant_ratio(program, scoring)
+        if constant is not None and (constant.at.path, constant.at.line) not in seen:
+            seen.add((constant.at.path, constant.at.line))
+            yield _constant(program, scoring, constant)
+
+
+def _spaces(program: Program, twice: Twice) -> Finding:
+    stations = [
+        (twice.flag, "a word with a space before it is told apart"),
+        (twice.length, "its length counts that space already"),
+        (twice.total, "one more byte is added for it"),
+    ]
+    steps = flow_steps(program, [*stations, *_output(program, twice.total)])
+    message = "breaks: the space before a word is counted in the word's length and added once more"
+    at = twice.length
+    return RULE.finding(Level.VIOLATION, at.path, at.line, message, steps=steps, column=at.column)
+
+
+def _output(program: Program, node: Node) -> list[tuple[Node, str]]:
+    output = program.scores.reaches_output(node)
+    return [] if output is None else [(output, "and divides the reported score")]
+
+
+def _constant(program: Program, scoring: Scoring, constant: Constant) -> Finding:
+    stations = [
+        (scoring.at, "the loss per token"),
+        (constant.at, f"divided by {constant.ratio:.4g} bytes per token"),
+        (scoring.output, "and reported"),
+    ]
+    message = (
+        f"breaks: bits per byte are bits per token divided by the constant {constant.ratio:.4g}, "
+        "not by the bytes of the scored text"
+    )
+    at = constant.at
+    steps = flow_steps(program, stations)
+    return RULE.finding(Level.VIOLATION, at.path, at.line, message, steps=steps, column=at.column)
 
 
 def check_record(record: Record) -> Iterable[Finding]:
@@ -147,6 +195,7 @@ itself, a constant instead of a table.
         "Divide by the bytes of the decoded text of the scored tokens, and print that number beside "
         "the count of tokens."
     ),
+    check=check,
     check_record=check_record,
     forbidden={
         "train_gpt.py": _SCRIPT.replace("RATIO", "2.8672"),

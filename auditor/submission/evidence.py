@@ -19,6 +19,7 @@ MAX_README = 1024 * 1024  # bytes
 _LARGEST_LOG = 64 * 1024 * 1024  # bytes
 MAX_LAUNCHER = 24 * 1024  # bytes; a longer script does work of its own
 _MAX_FILES = 60  # of each kind
+_MOST_PREPARING = 4
 _README = re.compile(r"(?i)readme[^/]*\.(?:md|rst|txt)$|readme$")
 _LOG = re.compile(
     r"(?i)\.log$|(?:^|[/_-])(?:logs?|train|eval|seed|run|out(?:put)?|results?)[^/]*\.txt$|^logs?/.*\.txt$"
@@ -30,6 +31,9 @@ _REQUIREMENTS = re.compile(
     r"(?i)(?:^|/)(?:requirements[^/]*\.(?:txt|in)|pyproject\.toml|environment\.ya?ml)$"
 )
 _COMMANDS = re.compile(r"(?i)^commands?[^/]*\.txt$")
+_PREPARES = re.compile(
+    r"(?i)(?:^|[/_-])(?:prep|retok|token|shard|download|build|make|create|process|export)\w*[^/]*\.py$"
+)
 _LAUNCHES = re.compile(r"\bsubprocess\b|\brunpy\b|\btorchrun\b|\bos\.(?:environ|system|exec)")
 
 
@@ -41,6 +45,7 @@ class Evidence:
     run_scripts: list[SourceFile] = field(default_factory=list)
     logs: list[SourceFile] = field(default_factory=list)
     requirements: list[SourceFile] = field(default_factory=list)
+    preparation: list[SourceFile] = field(default_factory=list)
     metadata: Mapping[str, Any] | None = None
     metadata_file: SourceFile | None = None
     problems: list[Problem] = field(default_factory=list)
@@ -99,6 +104,20 @@ def launchers(tree: FileTree, files: Iterable[str], entry: str) -> list[SourceFi
             except Unreadable:
                 continue  # reported where it matters: as a script or module of its own
             if _is_launcher(text, entry):
+                found.append(SourceFile(path, text))
+    return found
+
+
+def preparation(tree: FileTree, files: Iterable[str], entry: str) -> list[SourceFile]:
+    """The Python scripts beside the entry that write shards of tokens, by name and content."""
+    found: list[SourceFile] = []
+    for path in files:
+        if path != entry and _PREPARES.search(path) and len(found) < _MOST_PREPARING:
+            try:
+                text = tree.text(path, MAX_README)
+            except Unreadable:
+                continue  # reported where it matters: as a script or module of its own
+            if ".bin" in text and "fineweb" in text:
                 found.append(SourceFile(path, text))
     return found
 

@@ -201,6 +201,7 @@ def _from_group(
         proof.run_scripts[:0] = outside  # the folder's own have the last word
     reached: set[str] = set()
     launchers = evidence.launchers(tree, group.files, group.entry)
+    proof.preparation = evidence.preparation(tree, group.files, group.entry)
     proof.run_scripts.extend(launchers)
     launching = {source.path for source in launchers}
     auxiliary = 0
@@ -237,6 +238,7 @@ def _submission(
         run_scripts=tuple(proof.run_scripts),
         logs=tuple(proof.logs),
         requirements=tuple(proof.requirements),
+        preparation=tuple(proof.preparation),
         metadata=proof.metadata,
         metadata_file=proof.metadata_file,
         files={p: tree.sizes.get(p) for p in group.files},

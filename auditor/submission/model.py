@@ -92,6 +92,7 @@ class Submission:
     run_scripts: tuple[SourceFile, ...] = ()
     logs: tuple[SourceFile, ...] = ()
     requirements: tuple[SourceFile, ...] = ()  # requirements*.txt and the like
+    preparation: tuple[SourceFile, ...] = ()  # scripts that write the shards
     metadata: Mapping[str, Any] | None = None  # submission.json, when it is there and an object
     metadata_file: SourceFile | None = None  # its text, also when that is no object
     claims: tuple[Claim, ...] = ()  # in order of increasing authority: the last one for a key wins
@@ -113,7 +114,7 @@ class Submission:
         found.update(
             (s.path, s) for s in (*self.natives, *self.readme, *self.run_scripts, *self.logs)
         )
-        found.update((s.path, s) for s in self.requirements)
+        found.update((s.path, s) for s in (*self.requirements, *self.preparation))
         if self.metadata_file is not None:
             found[self.metadata_file.path] = self.metadata_file
         return found

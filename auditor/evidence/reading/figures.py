@@ -21,7 +21,7 @@ _SCORED_TOKENS = re.compile(
     rf"\s*[:=]\s*({NUMBER})"
 )
 _SCORED_BYTES = re.compile(
-    rf"\b(?:scored_bytes|n_(?:sidecar_)?bytes|total_bytes|val_bytes|bytes)\s*[:=]\s*({NUMBER})(?!\s*b)"
+    rf"\b(?:scored_bytes|n_(?:sidecar_)?bytes|val_bytes|bytes)\s*[:=]\s*({NUMBER})(?!\s*b)"
 )
 _COVERAGE = re.compile(rf"\bcoverage\w*\s*[:=]?\s*({NUMBER})\s*(%?)")
 _TERSE = re.compile(r"(p|s):(\d{1,10})")
