@@ -70,6 +70,12 @@ def tokenizer_of(tokens: float, limits: Limits) -> str | None:
     return None
 
 
+def known_ratio(ratio: float, limits: Limits) -> bool:
+    """Whether these are the bytes per token of a known tokenizer over the whole set."""
+    known = (limits.validation_bytes / count for count in limits.validation_tokens.values())
+    return any(abs(ratio / one - 1) <= FITS / 2 for one in known)
+
+
 @dataclass(frozen=True)
 class Measure:
     """The numbers of one run that bear on what one of its scores measures.
@@ -137,10 +143,7 @@ class Measure:
     @property
     def known_ratio(self) -> bool:
         """Whether a tokenizer whose bytes per token are known has those of the score."""
-        return self.ratio is not None and any(
-            abs(self.ratio.value / (self.limits.validation_bytes / count) - 1) <= FITS / 2
-            for count in self.limits.validation_tokens.values()
-        )
+        return self.ratio is not None and known_ratio(self.ratio.value, self.limits)
 
     @property
     def cut_at_round_number(self) -> bool:

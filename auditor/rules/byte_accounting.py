@@ -8,11 +8,20 @@ from auditor.analysis.byte_tables import Constant, Twice, constant_ratio, spaces
 from auditor.analysis.graph import Node
 from auditor.analysis.learning import Scoring
 from auditor.analysis.program import Program
-from auditor.evidence.measure import FITS, Measure, measures, megabytes, same_in_all, side_measures
+from auditor.evidence.measure import (
+    FITS,
+    Measure,
+    known_ratio,
+    measures,
+    megabytes,
+    same_in_all,
+    side_measures,
+)
 from auditor.evidence.record import Record
 from auditor.report.model import Finding, Level, Step
 from auditor.rules.base import NotChecked, Rule
 from auditor.rules.steps import flow_steps
+from auditor.rulesets import Limits
 
 _SITE = "https://github.com/openai/parameter-golf/"
 
@@ -20,12 +29,6 @@ _SITE = "https://github.com/openai/parameter-golf/"
 def check(program: Program) -> Iterable[Finding]:
     for twice in spaces_twice(program):
         yield _spaces(program, twice)
-    seen: set[tuple[str, int]] = set()
-    for scoring in program.learning.headline:
-        constant = constant_ratio(program, scoring)
-        if constant is not None and (constant.at.path, constant.at.line) not in seen:
-            seen.add((constant.at.path, constant.at.line))
-            yield _constant(program, scoring, constant)
 
 
 def _spaces(program: Program, twice: Twice) -> Finding:
@@ -45,22 +48,35 @@ def _output(program: Program, node: Node) -> list[tuple[Node, str]]:
     return [] if output is None else [(output, "and divides the reported score")]
 
 
-def _constant(program: Program, scoring: Scoring, constant: Constant) -> Finding:
+def _constants(program: Program, limits: Limits) -> Iterator[Finding]:
+    seen: set[tuple[str, int]] = set()
+    for scoring in program.learning.headline:
+        constant = constant_ratio(program, scoring)
+        if constant is not None and (constant.at.path, constant.at.line) not in seen:
+            seen.add((constant.at.path, constant.at.line))
+            yield _constant(program, scoring, constant, limits)
+
+
+def _constant(program: Program, scoring: Scoring, constant: Constant, limits: Limits) -> Finding:
+    """The average of a known tokenizer is right for the whole set; any other number is a guess."""
     stations = [
         (scoring.at, "the loss per token"),
         (constant.at, f"divided by {constant.ratio:.4g} bytes per token"),
         (scoring.output, "and reported"),
     ]
     message = (
-        f"breaks: bits per byte are bits per token divided by the constant {constant.ratio:.4g}, "
-        "not by the bytes of the scored text"
+        f"bits per byte are bits per token divided by the constant {constant.ratio:.4g}, not by the "
+        "bytes of the scored text"
     )
-    at = constant.at
-    steps = flow_steps(program, stations)
-    return RULE.finding(Level.VIOLATION, at.path, at.line, message, steps=steps, column=at.column)
+    known = known_ratio(constant.ratio, limits)
+    level, lead = (Level.NOTE, "") if known else (Level.VIOLATION, "breaks: ")
+    at, steps = constant.at, flow_steps(program, stations)
+    return RULE.finding(level, at.path, at.line, lead + message, steps=steps, column=at.column)
 
 
 def check_record(record: Record) -> Iterable[Finding]:
+    if record.program is not None:
+        yield from _constants(record.program, record.limits)
     told = [m for m in measures(record) if m.ratio is not None]
     if not told:
         raise NotChecked("no log states the tokens of its validation set and a score in both units")
