@@ -46,3 +46,15 @@ def _is_train(program: Program, node: Node) -> bool:
 
 def _is_clock(node: Node) -> bool:
     return node.op == "call" and str(node.data).startswith("time.")
+
+
+def runs_until(program: Program, loop: Loop, limit: float) -> bool:
+    """Whether the loop's clock is compared with the whole of ``limit``, in seconds or milliseconds."""
+    for node in program.flow.nodes:
+        if node.op == "compare" and node.ctx.loops and node.ctx.loops[0] is loop:
+            values = {a.data for a in node.args if a.op == "const" and type(a.data) in (int, float)}
+            if values & {limit, 1000 * limit} and any(
+                _is_clock(part) for part in program.flow.backward(node.args, limit=400)
+            ):
+                return True
+    return False

@@ -35,9 +35,12 @@ def runs_of(record: Record) -> tuple[Run, ...]:
     claims = record.claims
     found = _by_seed(logs, record) or _by_mean(logs, claims.score) or _by_value(logs, claims.score)
     if found:
-        return tuple(Run(*run) for run in _completed(found, logs, record))
+        return tuple(Run(*run, claimed=True) for run in _completed(found, logs, record))
     main = _main_line(logs, claims.seeds)
-    return tuple(Run(log, _last(log), _why_last(log, claims.score)) for log in main)
+    return tuple(
+        Run(log, _last(log), _why_last(log, claims.score), _rounds(log, claims.score))
+        for log in main
+    )
 
 
 Found = tuple[RunLog, Score | None, str]
@@ -90,12 +93,18 @@ def _by_value(logs: Sequence[RunLog], claimed: Stated | None) -> list[Found]:
 
 
 def _why_last(log: RunLog, claimed: Stated | None) -> str:
-    last = _last(log)
     if claimed is None:
         return "the last score printed; no score is claimed"
-    if last is not None and last.val_bpb is not None and _agrees(claimed, last.val_bpb):
+    if _rounds(log, claimed):
         return f"the last score printed, which rounds to the claimed one ({_place(claimed)})"
     return f"the last score printed; the claimed one is in no log ({_place(claimed)})"
+
+
+def _rounds(log: RunLog, claimed: Stated | None) -> bool:
+    """Whether the last score rounds to the claimed one."""
+    last = _last(log)
+    value = last.val_bpb if last is not None else None
+    return claimed is not None and value is not None and _agrees(claimed, value)
 
 
 def _completed(found: list[Found], logs: Sequence[RunLog], record: Record) -> list[Found]:

@@ -23,6 +23,7 @@ class Run:
     log: RunLog
     headline: Score | None
     why: str = ""  # how the headline was decided, for the reader
+    claimed: bool = False  # whether a claimed score, or a claimed seed, leads to this run
 
     @property
     def seed(self) -> int | None:

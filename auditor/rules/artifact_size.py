@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from auditor.evidence.artifact import Shipped, packed, shipped
-from auditor.evidence.record import Record
+from auditor.evidence.record import Record, Run
 from auditor.evidence.runlog import Figure, RunLog
 from auditor.report.model import Finding, Level, Step
 from auditor.rules.base import NotChecked, Rule
-from auditor.rules.budgets import logs_behind, named, worst_note
+from auditor.rules.budgets import UNCLAIMED, accused, named, worst_note
 from auditor.submission.model import SourceFile
 
 _SITE = "https://github.com/openai/parameter-golf/"
@@ -22,17 +22,22 @@ def check_record(record: Record) -> Iterable[Finding]:
     if not weighed:
         raise NotChecked("no log states the size of the compressed model")
     ours = shipped(record.submission)
-    yield from worst_note(pair for run in weighed for pair in _judged(record, run, ours))
+    yield from worst_note(pair for one in weighed for pair in _judged(record, one, ours))
 
 
 @dataclass(frozen=True)
 class _Weighed:
     """The bytes of one run as its log has them."""
 
-    log: RunLog
+    run: Run
     model: float
     code: float  # as the log counts it; 0 where it counts none
     at: Figure  # the figure that states the sum, else the model's
+    gap: str = ""  # why the log's figures prove nothing by themselves
+
+    @property
+    def log(self) -> RunLog:
+        return self.run.log
 
     @property
     def total(self) -> float:
@@ -40,86 +45,89 @@ class _Weighed:
 
 
 def _weighed(record: Record) -> Iterator[_Weighed]:
-    for log in logs_behind(record):
+    for run in record.runs:
+        log = run.log
         model, code, total = log.model_bytes, log.code_bytes, log.total_bytes
-        if model is not None and total is not None and total.value >= model.value:
+        gap = "" if run.claimed else UNCLAIMED
+        if model is not None and total is not None:
             counted = total.value - model.value
-            if code is None or counted <= code.value:  # else it is the sum of something else
-                yield _Weighed(log, model.value, counted, total)
+            if counted >= 0 and (code is None or counted <= code.value):
+                yield _Weighed(run, model.value, counted, total, gap)
                 continue
         if model is not None:
-            yield _Weighed(log, model.value, code.value if code else 0, model)
+            gap = gap or f"the log states {'another' if total else 'no'} sum"
+            yield _Weighed(run, model.value, code.value if code else 0, model, gap)
         elif total is not None and code is not None:
-            yield _Weighed(log, total.value - code.value, code.value, total)
+            yield _Weighed(run, total.value - code.value, code.value, total, gap)
 
 
-def _judged(record: Record, run: _Weighed, ours: Shipped) -> Iterator[tuple[float, Finding]]:
+def _judged(record: Record, one: _Weighed, ours: Shipped) -> Iterator[tuple[float, Finding]]:
     """What is to be said of one run, with its bytes."""
     cap = record.limits.artifact_bytes
-    recount = run.model + ours.code
-    if run.total > cap and run.model + ours.entry > cap:
-        yield run.total, _over(record, run, ours)
-    elif run.total > cap and recount > cap:
-        yield recount, _over_with_helpers(record, run, ours)
-    elif run.total > cap:
+    recount = one.model + ours.code
+    if one.total > cap and one.model + ours.entry > cap:
+        yield one.total, _over(record, one, ours)
+    elif one.total > cap and recount > cap:
+        yield recount, _over_with_helpers(record, one, ours)
+    elif one.total > cap:
         message = (
-            f"the log of {named(run.log)} counts {run.total:,.0f} bytes; with the code as it is handed "
+            f"the log of {named(one.log)} counts {one.total:,.0f} bytes; with the code as it is handed "
             f"in ({ours.code:,} bytes) they are {recount:,.0f}, within the cap of {cap:,}"
         )
-        yield run.total, RULE.finding(Level.NOTE, run.log.path, run.at.line, message)
-    elif recount > cap or (ours.helpers and run.code < ours.code):
-        yield recount, _uncounted(record, run, ours)
+        yield one.total, RULE.finding(Level.NOTE, one.log.path, one.at.line, message)
+    elif recount > cap or (ours.helpers and one.code < ours.code):
+        yield recount, _uncounted(record, one, ours)
 
 
-def _over(record: Record, run: _Weighed, ours: Shipped) -> Finding:
+def _over(record: Record, one: _Weighed, ours: Shipped) -> Finding:
     cap = record.limits.artifact_bytes
-    recount = run.model + ours.entry
-    also = f" ({recount:,.0f} with the script as it is handed in)" if recount != run.total else ""
-    message = (
-        f"code and compressed model of {named(run.log)} are {run.total:,.0f} bytes{also}, "
-        f"{run.total - cap:,.0f} more than the cap of {cap:,}"
+    recount = one.model + ours.entry
+    also = f" ({recount:,.0f} with the script as it is handed in)" if recount != one.total else ""
+    text = (
+        f"code and compressed model of {named(one.log)} are {one.total:,.0f} bytes{also}, "
+        f"{one.total - cap:,.0f} more than the cap of {cap:,}"
     )
-    level = Level.VIOLATION
-    if not record.claims.record:
-        level = Level.SUSPECT
-        message += "; it holds for entries that are not for the leaderboard too, but was not enforced (#542)"
-    verb = "breaks" if level is Level.VIOLATION else "appears to break"
-    return RULE.finding(
-        level, run.log.path, run.at.line, f"{verb}: {message}", steps=_claims(record, run)
-    )
+    return _accusation(record, one, text, one.gap)
 
 
-def _over_with_helpers(record: Record, run: _Weighed, ours: Shipped) -> Finding:
+def _over_with_helpers(record: Record, one: _Weighed, ours: Shipped) -> Finding:
     cap = record.limits.artifact_bytes
-    recount = run.model + ours.code
-    message = (
-        f"appears to break: compressed model and all needed code of {named(run.log)} are {recount:,.0f} "
-        f"bytes, {recount - cap:,.0f} more than the cap of {cap:,}, and the log counts {run.total:,.0f}; "
-        f"without {_names(ours)} they are within it, and a record counted so was merged (#1412)"
+    recount = one.model + ours.code
+    text = (
+        f"compressed model and all needed code of {named(one.log)} are {recount:,.0f} bytes, "
+        f"{recount - cap:,.0f} more than the cap of {cap:,}, and the log counts {one.total:,.0f}"
     )
-    return RULE.finding(
-        Level.SUSPECT, run.log.path, run.at.line, message, steps=_claims(record, run)
-    )
+    gap = f"without {_names(ours)} they are within it, and a record counted so was merged (#1412)"
+    return _accusation(record, one, text, gap)
 
 
-def _uncounted(record: Record, run: _Weighed, ours: Shipped) -> Finding:
+def _uncounted(record: Record, one: _Weighed, ours: Shipped) -> Finding:
     """The log's sum is within the cap, but counts less code than is handed in."""
     cap = record.limits.artifact_bytes
-    recount = run.model + ours.code
-    how = "more than" if recount > cap else "within"
+    recount = one.model + ours.code
     helpers = f", {_names(ours)} included" if ours.helpers else ""
-    message = (
-        f"the log of {named(run.log)} counts {run.code:,.0f} bytes of code; with all that are handed in "
-        f"({ours.code:,}{helpers}) code and model are {recount:,.0f} bytes, {how} the cap of {cap:,}"
+    text = (
+        f"the log of {named(one.log)} counts {one.code:,.0f} bytes of code; with all that is handed in "
+        f"({ours.code:,} bytes{helpers}) code and model are {recount:,.0f} bytes, "
+        f"{'more than' if recount > cap else 'within'} the cap of {cap:,}"
     )
-    level = Level.NOTE  # counted compressed, or without helpers: accepted in practice
-    if not run.code and recount > cap:
-        small = min(packed(_sources(record, ours)), ours.code)
-        firm = run.model + small > cap and run.model + ours.entry > cap and record.claims.record
-        level = Level.VIOLATION if firm else Level.SUSPECT
-        verb = "breaks" if firm else "appears to break"
-        message = f"{verb}: {message}; packed, the code would take {small:,} bytes"
-    return RULE.finding(level, run.log.path, run.at.line, message)
+    if one.code or recount <= cap:  # counted compressed, or without helpers: accepted in practice
+        return RULE.finding(Level.NOTE, one.log.path, one.at.line, text)
+    small = packed(_sources(record, ours))
+    gap = (
+        "" if one.model + min(small, ours.entry) > cap else f"packed, the code would take {small:,}"
+    )
+    return _accusation(record, one, text, gap or one.gap)
+
+
+def _accusation(record: Record, one: _Weighed, text: str, gap: str) -> Finding:
+    if not record.claims.record:
+        gap = (
+            gap
+            or "entries that are not for the leaderboard must keep it too, but one was let pass (#542)"
+        )
+    level, message = accused(text, gap)
+    return RULE.finding(level, one.log.path, one.at.line, message, steps=_claims(record, one))
 
 
 def _sources(record: Record, ours: Shipped) -> Iterator[SourceFile]:
@@ -129,11 +137,11 @@ def _sources(record: Record, ours: Shipped) -> Iterator[SourceFile]:
             yield source
 
 
-def _claims(record: Record, run: _Weighed) -> Iterator[Step]:
+def _claims(record: Record, one: _Weighed) -> Iterator[Step]:
     """What the submission says of the size instead."""
-    yield Step(run.log.path, run.at.line, "the log's own sum")
+    yield Step(one.log.path, one.at.line, "the log's own sum")
     for stated in record.claims.of("artifact_bytes"):
-        if stated.value != run.total:
+        if stated.value != one.total:
             yield Step(stated.path, stated.line, f"stated as {stated.text}")
 
 

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from auditor.analysis.training import clocked_loop, late_reads, loop_end
-from auditor.evidence.record import Record
+from auditor.evidence.record import Record, Run
 from auditor.evidence.runlog import Figure, RunLog
 from auditor.report.model import Finding, Level, Step
 from auditor.rules.steps import call_site
+
+UNCLAIMED = "no claim leads to this log: its score is not the claimed one"
 
 
 def named(log: RunLog) -> str:
@@ -31,8 +33,9 @@ def unmeasured(record: Record, log: RunLog) -> str:
     wanted = record.limits.world_size
     if log.world_size is not None and log.world_size.value != wanted:
         return f"it ran on {log.world_size.value:.0f} GPU{'s' * (log.world_size.value != 1)}, not on {wanted}"
-    if "mlx" in log.software:
-        return "it ran on Apple silicon"
+    for stack, maker in (("mlx", "Apple"), ("rocm", "AMD")):
+        if stack in log.software:
+            return f"it ran on accelerators of {maker}, not on H100 SXM"
     if log.hardware is not None and not _is_h100_sxm(log.hardware.text):
         return f"it ran on {log.hardware.text}, not on H100 SXM"
     return ""
@@ -48,11 +51,6 @@ def seconds(value: float) -> str:
     return f"{value:,.3f}".rstrip("0").rstrip(".") + " s"
 
 
-def logs_behind(record: Record) -> list[RunLog]:
-    """The logs of the runs behind the claimed score."""
-    return list({id(run.log): run.log for run in record.runs}.values())
-
-
 def worst_note(found: Iterable[tuple[float, Finding]]) -> Iterator[Finding]:
     """Every finding above note, and of the notes the one with the largest figure."""
     figures = list(found)
@@ -62,11 +60,25 @@ def worst_note(found: Iterable[tuple[float, Finding]]) -> Iterator[Finding]:
         yield max(notes, key=lambda pair: pair[0])[1]
 
 
-def timed_runs(record: Record) -> list[tuple[RunLog, Figure]]:
+def timed_runs(record: Record) -> list[tuple[Run, Figure]]:
     """The runs behind the score that state their training clock; else any run that does."""
-    behind = [log for log in logs_behind(record) if log.train_seconds is not None]
-    logs = behind or record.logs
-    return [(log, log.train_seconds) for log in logs if log.train_seconds is not None]
+    behind = [run for run in record.runs if run.log.train_seconds is not None]
+    runs = behind or [Run(log, None) for log in record.logs]
+    return [(run, run.log.train_seconds) for run in runs if run.log.train_seconds is not None]
+
+
+def accused(text: str, gap: str = "") -> tuple[Level, str]:
+    """The level of a proven excess and its sentence, weaker where ``gap`` says what is missing."""
+    if gap:
+        return Level.SUSPECT, f"appears to break: {text}; {gap}"
+    return Level.VIOLATION, f"breaks: {text}"
+
+
+def unclear(run: Run) -> str:
+    """What the log leaves open about whose times these are, empty if nothing."""
+    if not run.claimed:
+        return UNCLAIMED
+    return "" if run.log.world_size is not None else "the log doesn't say on how many GPUs"
 
 
 @dataclass(frozen=True)

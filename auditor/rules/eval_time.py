@@ -8,7 +8,7 @@ from auditor.evidence.record import Record, Run
 from auditor.evidence.runlog import Phase, Score, Stage
 from auditor.report.model import Finding, Level, Step
 from auditor.rules.base import NotChecked, Rule
-from auditor.rules.budgets import named, seconds, unmeasured, worst_note
+from auditor.rules.budgets import accused, named, seconds, unclear, unmeasured, worst_note
 
 _SITE = "https://github.com/openai/parameter-golf/"
 
@@ -69,11 +69,8 @@ def _too_long(record: Record, run: Run, own: Stage) -> Finding:
     excuse = unmeasured(record, run.log)
     if excuse:
         level, message = Level.NOTE, f"{took}; {excuse}"
-    elif run.log.world_size is None:
-        level = Level.SUSPECT
-        message = f"appears to break: {took}; the log doesn't say on how many GPUs"
     else:
-        level, message = Level.VIOLATION, f"breaks: {took}"
+        level, message = accused(took, unclear(run))
     return RULE.finding(level, run.log.path, own.line, message)
 
 

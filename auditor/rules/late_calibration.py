@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from auditor.analysis.training import clocked_loop, runs_until
 from auditor.evidence.record import Record
 from auditor.evidence.runlog import Figure, Phase, RunLog
 from auditor.report.model import Finding, Level, Step
@@ -17,17 +18,38 @@ def check_record(record: Record) -> Iterable[Finding]:
     late = late_training_data(record)
     if late == []:
         return  # nothing runs on training data after the loop that the clock times
-    logs = timed_runs(record)
-    if not logs:
-        raise NotChecked("no log states when the training clock stopped")
-    if late is None and not any(log.seconds(Phase.CALIBRATION) for log, _ in logs):
+    runs = timed_runs(record)
+    if not runs:
+        if not late or not _leaves_nothing(record):
+            raise NotChecked("no log states when the training clock stopped")
+        yield _unlogged(record, late[0])
+        return
+    if late is None and not any(run.log.seconds(Phase.CALIBRATION) for run, _ in runs):
         raise NotChecked(record.untraced or "the loop that a clock ends was not found in the code")
-    log, clock = max(logs, key=lambda run: run[1].value + run[0].seconds(Phase.CALIBRATION))
-    after = log.seconds(Phase.CALIBRATION)
+    run, clock = max(runs, key=lambda r: r[1].value + r[0].log.seconds(Phase.CALIBRATION))
+    log, after = run.log, run.log.seconds(Phase.CALIBRATION)
     if clock.value + after > record.limits.train_seconds:
         yield _asked(record, log, clock, late)
     elif not after:
         yield _untimed(record, log, clock, (late or [])[0])
+
+
+def _leaves_nothing(record: Record) -> bool:
+    """Whether the training loop, as the settings in force have it, runs for the whole limit."""
+    program = record.program
+    loop = clocked_loop(program) if program is not None else None
+    if program is None or loop is None or not record.claims.record:
+        return False
+    return runs_until(program, loop, record.limits.train_seconds)
+
+
+def _unlogged(record: Record, late: Late) -> Finding:
+    limit = record.limits.train_seconds
+    message = (
+        f"please show that calibration is part of the {limit:g} s: training data is read after a loop "
+        f"that runs for all of them, and no log states a time"
+    )
+    return RULE.finding(Level.QUESTION, late.path, late.line, message, steps=late.steps)
 
 
 def _asked(record: Record, log: RunLog, clock: Figure, late: list[Late] | None) -> Finding:
@@ -35,7 +57,7 @@ def _asked(record: Record, log: RunLog, clock: Figure, late: list[Late] | None) 
     after = log.seconds(Phase.CALIBRATION)
     length = f"takes {seconds(after)}" if after else "is not timed"
     sum_ = f", {seconds(clock.value + after)} in all" if after else ""
-    what = "training data is read" if late else "something is calibrated (on training data?)"
+    what = "training data is read" if late else "on data that the code did not show, a quantiser is calibrated"
     message = (
         f"please show that calibration is part of the {record.limits.train_seconds:g} s: {what} after "
         f"the clock; in {named(log)} it stops at {seconds(clock.value)} and calibration {length}{sum_}"

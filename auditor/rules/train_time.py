@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from auditor.evidence.record import Record
+from auditor.evidence.record import Record, Run
 from auditor.evidence.runlog import Figure, Phase, RunLog
 from auditor.report.model import Finding, Level, Step
 from auditor.rules.base import NotChecked, Rule
 from auditor.rules.budgets import (
+    accused,
     late_training_data,
     named,
     seconds,
     timed_runs,
+    unclear,
     unmeasured,
     worst_note,
 )
@@ -22,17 +24,17 @@ _LET_PASS = 1.0  # seconds over, beyond one step: stop flags are exchanged and c
 
 
 def check_record(record: Record) -> Iterable[Finding]:
-    logs = timed_runs(record)
-    if not logs:
+    runs = timed_runs(record)
+    if not runs:
         raise NotChecked("no log states how long training took")
-    over = [(log, clock) for log, clock in logs if clock.value > record.limits.train_seconds]
-    yield from worst_note((clock.value, _overrun(record, log, clock)) for log, clock in over)
-    yield from _untimed(record, logs)
+    over = [(run, clock) for run, clock in runs if clock.value > record.limits.train_seconds]
+    yield from worst_note((clock.value, _overrun(record, run, clock)) for run, clock in over)
+    yield from _untimed(record, runs)
 
 
-def _overrun(record: Record, log: RunLog, clock: Figure) -> Finding:
+def _overrun(record: Record, run: Run, clock: Figure) -> Finding:
     """A training clock beyond the limit: by how much, and what is to be said for it."""
-    limit = record.limits.train_seconds
+    log, limit = run.log, record.limits.train_seconds
     over = clock.value - limit
     took = f"{named(log)} trained for {seconds(clock.value)}, {seconds(over)} more than {limit:g} s"
     step = clock.value / log.steps.value if log.steps and log.steps.value else 0.0
@@ -44,13 +46,9 @@ def _overrun(record: Record, log: RunLog, clock: Figure) -> Finding:
     elif over <= _LET_PASS:
         level, message = Level.NOTE, f"{took}; overruns within a second were let pass"
     elif clock.value <= record.limits.accepted_train_seconds:
-        level = Level.SUSPECT
-        message = f"appears to break: {took}; {_accepted(record)}"
-    elif log.world_size is None:
-        level = Level.SUSPECT
-        message = f"appears to break: {took}; the log doesn't say on how many GPUs"
+        level, message = accused(took, _accepted(record))
     else:
-        level, message = Level.VIOLATION, f"breaks: {took}"
+        level, message = accused(took, unclear(run))
     return RULE.finding(level, log.path, clock.line, message, steps=_cap(log, clock, limit))
 
 
@@ -70,14 +68,14 @@ def _cap(log: RunLog, clock: Figure, limit: float) -> Iterator[Step]:
         return
 
 
-def _untimed(record: Record, logs: list[tuple[RunLog, Figure]]) -> Iterator[Finding]:
+def _untimed(record: Record, runs: list[tuple[Run, Figure]]) -> Iterator[Finding]:
     """Training data that is read after the clock, for longer than was ever accepted."""
     late = late_training_data(record)
     if not late:
         return
     most = record.limits.accepted_train_seconds
-    for log, clock in logs:
-        after = log.seconds(Phase.CALIBRATION)
+    for run, clock in runs:
+        log, after = run.log, run.log.seconds(Phase.CALIBRATION)
         total = clock.value + after
         if after and total > most and clock.value <= most and not unmeasured(record, log):
             steps = [Step(log.path, clock.line, f"the clock stops at {seconds(clock.value)}")]
@@ -86,14 +84,13 @@ def _untimed(record: Record, logs: list[tuple[RunLog, Figure]]) -> Iterator[Find
                 for s in log.stages
                 if s.phase is Phase.CALIBRATION
             ]
-            message = (
-                f"appears to break: training data is read after the clock: {named(log)} trained and "
-                f"calibrated for {seconds(total)}; {_accepted(record)}, nothing longer"
+            level, message = accused(
+                f"training data is read after the clock: {named(log)} trained and calibrated for "
+                f"{seconds(total)}",
+                f"{_accepted(record)}, none longer",
             )
             place = late[0]
-            yield RULE.finding(
-                Level.SUSPECT, place.path, place.line, message, steps=[*place.steps, *steps]
-            )
+            yield RULE.finding(level, place.path, place.line, message, steps=[*place.steps, *steps])
             return
 
 

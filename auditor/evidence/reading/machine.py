@@ -22,9 +22,10 @@ _VERSIONS = (
     ("cuda", re.compile(r"(?i)\bcuda(?: version|_version)?\s*[:=]?\s*v?(\d+\.\d+)")),
     ("driver", re.compile(r"(?i)\bdriver version\s*[:=]\s*(\d+[\d.]+)")),
     ("triton", re.compile(r"(?i)\btriton(?: version)?\s*[:=]?\s*v?(\d+\.\d+[\w.]*)")),
+    ("rocm", re.compile(r"(?i)\brocm[ /_-]?v?(\d+\.\d+[\d.]*)")),
     ("mlx", re.compile(r"(?i)\bmlx_version\s*[:=]?\s*v?(\d+\.\d+[\w.]*)")),
 )
-_HINTS = ("python", "torch", "cuda", "triton", "mlx_version")
+_HINTS = ("python", "torch", "cuda", "triton", "mlx_version", "rocm", "ROCm")
 
 
 class Machine:
