@@ -104,6 +104,7 @@ class RunLog:
     code_bytes: Figure | None = None
     model_bytes: Figure | None = None  # the compressed model
     total_bytes: Figure | None = None  # code and compressed model, the log's own sum
+    variants: tuple[Figure, ...] = ()  # that sum for every way of packing that the log tells of
     val_tokens: Figure | None = None  # targets in the validation set
     scored_tokens: Figure | None = None  # targets that were scored, if the log counts them
     scored_bytes: Figure | None = None

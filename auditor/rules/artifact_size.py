@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from auditor.evidence.artifact import Shipped, packed, shipped
+from auditor.evidence.headline import seed_of
 from auditor.evidence.record import Record, Run
 from auditor.evidence.runlog import Figure, RunLog
 from auditor.report.model import Finding, Level, Step
@@ -14,6 +15,7 @@ from auditor.rules.base import NotChecked, Rule
 from auditor.rules.budgets import UNCLAIMED, accused, named, worst_note
 from auditor.submission.model import SourceFile
 
+_UNCOMPRESSED = 2  # bytes for each parameter: no compressed model takes as many
 _SITE = "https://github.com/openai/parameter-golf/"
 
 
@@ -49,16 +51,32 @@ def _weighed(record: Record) -> Iterator[_Weighed]:
         log = run.log
         model, code, total = log.model_bytes, log.code_bytes, log.total_bytes
         gap = "" if run.claimed else UNCLAIMED
-        if model is not None and total is not None:
+        if model is not None and total is not None and total.line != model.line:
             counted = total.value - model.value
             if counted >= 0 and (code is None or counted <= code.value):
-                yield _Weighed(run, model.value, counted, total, gap)
-                continue
-        if model is not None:
-            gap = gap or f"the log states {'another' if total else 'no'} sum"
-            yield _Weighed(run, model.value, code.value if code else 0, model, gap)
+                one = _Weighed(run, model.value, counted, total, gap or _within(record, log))
+            else:
+                gap = gap or "the log states another sum"
+                one = _Weighed(run, model.value, code.value if code else 0, model, gap)
         elif total is not None and code is not None:
-            yield _Weighed(run, total.value - code.value, code.value, total, gap)
+            gap = gap or _within(record, log) or "the log states the model's size nowhere"
+            one = _Weighed(run, total.value - code.value, code.value, total, gap)
+        elif model is not None:
+            gap = gap or "the log states no sum"
+            one = _Weighed(run, model.value, code.value if code else 0, model, gap)
+        else:
+            continue
+        if not log.parameters or one.model < _UNCOMPRESSED * log.parameters.value:
+            yield one
+
+
+def _within(record: Record, log: RunLog) -> str:
+    """Another sum of the log that is within the cap: the model packed in another way."""
+    cap = record.limits.artifact_bytes
+    for other in log.variants:
+        if cap / 2 < other.value <= cap:
+            return f"line {other.line} has {other.value:,.0f} bytes for {other.kind or 'another packing'}"
+    return ""
 
 
 def _judged(record: Record, one: _Weighed, ours: Shipped) -> Iterator[tuple[float, Finding]]:
@@ -87,7 +105,19 @@ def _over(record: Record, one: _Weighed, ours: Shipped) -> Finding:
         f"code and compressed model of {named(one.log)} are {one.total:,.0f} bytes{also}, "
         f"{one.total - cap:,.0f} more than the cap of {cap:,}"
     )
-    return _accusation(record, one, text, one.gap)
+    return _accusation(record, one, text, one.gap or _claimed_packed(record, one, ours))
+
+
+def _claimed_packed(record: Record, one: _Weighed, ours: Shipped) -> str:
+    """What the submission counts for this seed instead: the same model with its code packed."""
+    seed = seed_of(one.log)
+    for stated in record.claims.of("artifact_bytes", seed) if seed is not None else ():
+        code = stated.value - one.model
+        if stated.value > record.limits.artifact_bytes or not 0 < code < one.code:
+            continue
+        if code >= packed(_sources(record, ours)) / 2:
+            return f"the submission counts {code:,.0f} bytes of code, as if it were packed"
+    return ""
 
 
 def _over_with_helpers(record: Record, one: _Weighed, ours: Shipped) -> Finding:

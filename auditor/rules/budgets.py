@@ -12,7 +12,7 @@ from auditor.evidence.runlog import Figure, RunLog
 from auditor.report.model import Finding, Level, Step
 from auditor.rules.steps import call_site
 
-UNCLAIMED = "no claim leads to this log: its score is not the claimed one"
+UNCLAIMED = "the claimed score is on no line of this log"
 
 
 def named(log: RunLog) -> str:

@@ -57,7 +57,11 @@ def _asked(record: Record, log: RunLog, clock: Figure, late: list[Late] | None) 
     after = log.seconds(Phase.CALIBRATION)
     length = f"takes {seconds(after)}" if after else "is not timed"
     sum_ = f", {seconds(clock.value + after)} in all" if after else ""
-    what = "training data is read" if late else "on data that the code did not show, a quantiser is calibrated"
+    what = (
+        "training data is read"
+        if late
+        else "on data that the code did not show, a quantiser is calibrated"
+    )
     message = (
         f"please show that calibration is part of the {record.limits.train_seconds:g} s: {what} after "
         f"the clock; in {named(log)} it stops at {seconds(clock.value)} and calibration {length}{sum_}"

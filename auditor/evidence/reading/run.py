@@ -113,6 +113,7 @@ class Run:
             code_bytes=self.sizes.code,
             model_bytes=model,
             total_bytes=total,
+            variants=tuple(self.sizes.totals),
             val_tokens=figures.get("val_tokens"),
             scored_tokens=figures.get("scored_tokens"),
             scored_bytes=figures.get("scored_bytes"),

@@ -8,6 +8,7 @@ from auditor.evidence.reading.numbers import NUMBER, number
 from auditor.evidence.runlog import Figure
 
 _LEAST, _MOST = 200, 120_000_000  # more than this is validation text or an uncompressed model
+_MOST_TOTALS = 200
 _BYTES = rf"({NUMBER})\s*(?:bytes|byte|b\b)?(?![\d.]|\s*[kmg]i?b)"
 _KIND = r"((?:[\w+.\-/ ]|\([^()]{0,30}\)){0,40}?)"  # int6+zstd, int6+zlib(level=9)
 _CODE = re.compile(
@@ -38,6 +39,7 @@ class Sizes:
         self.model: Figure | None = None
         self.total: Figure | None = None
         self._artifact: Figure | None = None  # the model, or all that is shipped
+        self.totals: list[Figure] = []  # of every variant
         self._raw_model = 0.0
         self._code_is_compressed = False
         self._named_total = False
@@ -70,6 +72,8 @@ class Sizes:
             return False
         if (self.code and value == self._raw_model + self.code.value) or _RAW.search(kind):
             return True  # of the uncompressed model
+        if len(self.totals) < _MOST_TOTALS:
+            self.totals.append(Figure(value, line, kind))
         if kind or not self._named_total:
             self.total = Figure(value, line, kind)
             self._named_total = bool(kind)
