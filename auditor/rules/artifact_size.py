@@ -54,12 +54,12 @@ def _weighed(record: Record) -> Iterator[_Weighed]:
         if model is not None and total is not None and total.line != model.line:
             counted = total.value - model.value
             if counted >= 0 and (code is None or counted <= code.value):
-                one = _Weighed(run, model.value, counted, total, gap or _within(record, log))
+                one = _Weighed(run, model.value, counted, total, gap or _within(record, log, total))
             else:
                 gap = gap or "the log states another sum"
                 one = _Weighed(run, model.value, code.value if code else 0, model, gap)
         elif total is not None and code is not None:
-            gap = gap or _within(record, log) or "the log states the model's size nowhere"
+            gap = gap or _within(record, log, total) or "the log states the model's size nowhere"
             one = _Weighed(run, total.value - code.value, code.value, total, gap)
         elif model is not None:
             gap = gap or "the log states no sum"
@@ -70,11 +70,11 @@ def _weighed(record: Record) -> Iterator[_Weighed]:
             yield one
 
 
-def _within(record: Record, log: RunLog) -> str:
+def _within(record: Record, log: RunLog, total: Figure) -> str:
     """Another sum of the log that is within the cap: the model packed in another way."""
     cap = record.limits.artifact_bytes
     for other in log.variants:
-        if cap / 2 < other.value <= cap:
+        if cap / 2 < other.value <= cap and other.line != total.line:
             return f"line {other.line} has {other.value:,.0f} bytes for {other.kind or 'another packing'}"
     return ""
 
