@@ -157,6 +157,12 @@ maintainers held a submission back for it until the mask was there.
 Where attention itself runs across documents, as in most accepted records, nothing is asked. Nor is it
 where each row holds a single document.
 """,
+    blind_spots="""\
+- Borders in attention are known by a comparison of tokens with one token. Where documents are kept apart in
+  another way, nothing is asked.
+- Whether the mask is right is not computed: one that is made from the borders clears the shift.
+- The author is asked; the size of the effect is not measured.
+""",
     clears=(
         "Set the gate to zero where the token is the first of a document, or show that every row "
         "that is scored holds one document."

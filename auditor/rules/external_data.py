@@ -84,6 +84,11 @@ validation shards. Documents from another place that are scored instead of the s
 pretrained model that computes the score, are outside data. Other data that is only trained on is not
 what this rule looks for.
 """,
+    blind_spots="""\
+- Pretrained weights and documents are known by the call that gets them. Files that were put on the disk
+  beforehand, and what lies in a package, are not.
+- Whether the artifact holds all weights that compute the score is not seen: a pretrained model is a suspect.
+""",
     clears=(
         "Score the local validation shards, and leave out pretrained weights, or put all that the "
         "score needs into the artifact."

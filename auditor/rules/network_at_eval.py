@@ -58,6 +58,11 @@ all it may need. Fetching the data set or a tokenizer before the clock starts is
 setting up packages. What counts is the call on the live path and where its result goes, not words
 in messages.
 """,
+    blind_spots="""\
+- Known calls that fetch something are looked for. A download inside a package, or by a command that is put
+  together at run time, is not seen.
+- Whether a file was in the cache already, so that nothing was fetched, only a run shows.
+""",
     clears=(
         "Fetch the data set before training starts, and evaluate the local validation shards with "
         "the artifact."

@@ -138,6 +138,11 @@ carried from one chunk of the text to the next holds earlier tokens only, and is
 Values are followed from the embedded tokens to the logits of the reported score. Operations that are
 not known are not followed, and training losses are not looked at.
 """,
+    blind_spots="""\
+- The finding is at most a suspect: what an operation does with the positions is taken from its name and its
+  arguments, and custom kernels are not followed.
+- Models that fill in tokens masked at random are not judged.
+""",
     clears=(
         "Mask it, pad on the left only, or begin each pass over the sequence with a fresh state; show "
         "that the loss before a position stays the same when the tokens behind it change."

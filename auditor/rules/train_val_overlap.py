@@ -159,6 +159,11 @@ the script beside the code: its default border, what README and run scripts say 
 the logs show the full set. How many training shards a log counts proves nothing. Published shards
 have another border than that script, so its default alone is a note.
 """,
+    blind_spots="""\
+- The border is read from a preparation script with an option for it. Other ways to split documents, and what is
+  inside the shards, are not seen: they are not in the submission.
+- The default alone is a note; a README or run script has to say that it was used.
+""",
     clears="Make the training shards from the documents after the first 50,000, and show the command.",
     check_record=check_record,
     forbidden={

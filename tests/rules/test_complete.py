@@ -23,7 +23,7 @@ def test_the_ruleset_has_it(rule: Rule) -> None:
 
 @each_rule
 def test_its_page_leaves_nothing_open(rule: Rule) -> None:
-    for part in ("title", "page", "clears", "forbidden", "allowed", "sources"):
+    for part in ("title", "page", "clears", "forbidden", "allowed", "sources", "blind_spots"):
         assert getattr(rule, part), f"{rule.slug} lacks {part}"
     assert rule.check or rule.check_record
 
