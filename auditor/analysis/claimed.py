@@ -7,10 +7,10 @@ in the logs behind the text that one call prints, tells them apart.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from auditor.analysis.graph import Event, Node
+from auditor.evidence.claims import claims_of
 from auditor.submission.model import SourceFile, Submission
 
 _SCORE = re.compile(r"(?i)bpb\W{0,3}(\d\.\d{3,})")
@@ -28,7 +28,7 @@ class Claimed:
 
     def __init__(self, submission: Submission) -> None:
         self.logs = submission.logs
-        self.scores = tuple(_claimed_scores(submission.metadata))
+        self.scores = claims_of(submission).json_scores
 
     def report(self, reports: Sequence[Event]) -> Event | None:
         """The last of ``reports`` that printed the claimed score; None when the logs don't tell."""
@@ -100,23 +100,3 @@ def _same(value: float, score: float) -> bool:
 
 def _decimals(value: float) -> int:
     return len(repr(value).partition(".")[2])
-
-
-def _claimed_scores(metadata: Mapping[str, Any] | None) -> Iterator[float]:
-    """The claimed bits per byte, then those of the single seeds."""
-    data = metadata or {}
-    for key in ("val_bpb", "mean_val_bpb", "val_bpb_mean", "bpb", "mean_bpb", "final_val_bpb"):
-        if isinstance(data.get(key), float):
-            yield data[key]
-    for key, value in data.items():
-        if "seed" in str(key).lower():
-            yield from _seed_scores(value)
-
-
-def _seed_scores(data: Any) -> Iterator[float]:
-    values = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
-    for value in values:
-        if isinstance(value, dict):
-            score = value.get("val_bpb", value.get("bpb"))
-            if isinstance(score, float):
-                yield score

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from auditor.evidence.claims import claims_of
 from auditor.submission.model import SourceFile, Submission
 
 _COUNTS = re.compile(
@@ -25,7 +25,7 @@ class GateCount:
 
 def gate_counts(submission: Submission) -> list[GateCount]:
     """The counts of the runs whose logs hold the reported score, or of all if none does."""
-    scores = {_digits(v) for v in _scores(submission.metadata)}
+    scores = {_digits(v) for v in claims_of(submission).json_scores}
     backing = [log for log in submission.logs if any(s in log.text for s in scores)]
     counts = [c for log in backing for c in _read(log)]
     return counts or [c for log in submission.logs for c in _read(log)]
@@ -35,24 +35,6 @@ def _read(log: SourceFile) -> Iterator[GateCount]:
     for match in _COUNTS.finditer(log.text):
         line = log.text.count("\n", 0, match.start()) + 1
         yield GateCount(log.path, line, int(match[1]) + int(match[2]))
-
-
-def _scores(data: Any, depth: int = 0) -> Iterator[float]:
-    """The final bits per byte that submission.json reports, for each seed."""
-    if isinstance(data, dict) and depth < 5:
-        for key, value in data.items():
-            name = str(key).lower()
-            if (
-                isinstance(value, float)
-                and "bpb" in name
-                and not any(w in name for w in ("std", "quant", "delta"))
-            ):
-                yield value
-            else:
-                yield from _scores(value, depth + 1)
-    elif isinstance(data, list) and depth < 5:
-        for value in data:
-            yield from _scores(value, depth + 1)
 
 
 def _digits(score: float) -> str:

@@ -38,6 +38,13 @@ class Claims:
         found = [s for s in self.of("val_bpb", seed) if s.headline]
         return min(found, key=lambda s: _ORDER.index(s.kind), default=None)
 
+    @property
+    def json_scores(self) -> tuple[float, ...]:
+        """The claimed bits per byte in submission.json, the whole's before the seeds'."""
+        found = [s for s in self.of("val_bpb") if s.headline and s.kind == "json"]
+        found.sort(key=lambda s: s.seed is not None)
+        return tuple(s.value for s in found)
+
 
 def claims_of(submission: Submission) -> Claims:
     """Everything stated; nothing is compared here."""
