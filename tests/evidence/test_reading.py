@@ -98,7 +98,7 @@ def test_progress(
         ("step     9/20 | loss 2.0 | lr_mul 0.05 | 0.01 steps/s | 109s", 9, 20, 109.0),
         ("Step 9: train_loss=2.0 elapsed=12.5s", 9, None, 12.5),
         ("[default0]:9/20 train_loss: 2.0 train_time: 0.5m", 9, 20, 30.0),
-        ("stopping_early: wallclock_cap train_time: 590116ms step: 9/20", 9, None, 590.116),
+        ("stopping_early: wallclock_cap train_time: 590116ms step: 9/20", 9, 20, 590.116),
     ],
 )
 def test_training(run: Read, line: str, steps: int, planned: int | None, seconds: float) -> None:
@@ -106,6 +106,12 @@ def test_training(run: Read, line: str, steps: int, planned: int | None, seconds
     assert found.steps and found.steps.value == steps and found.steps.line == 3
     assert planned is None or (found.planned_steps and found.planned_steps.value == planned)
     assert found.train_seconds and found.train_seconds.value == pytest.approx(seconds)
+
+
+def test_a_clock_that_was_reset_before_it_is_printed(run: Read) -> None:
+    found = run(TRAINED + "stopping_early: wallclock_cap train_time:0ms step:10/20")
+    assert found.train_seconds and found.train_seconds.value == 600.0
+    assert found.steps and found.steps.value == 10
 
 
 @pytest.mark.parametrize(
@@ -195,6 +201,7 @@ def test_sizes(
         ("model_params:17039391", "parameters", 17039391),
         ("Total params: 29,926,689", "parameters", 29926689),
         ("train_loader:dataset:fineweb10B_sp1024 train_shards:80", "train_shards", 80),
+        ("shard_order:ranked 80 shards by perplexity", "train_shards", 80),
         ("val_loader:shards pattern=./fineweb_val_*.bin tokens:62021632", "val_tokens", 62021632),
         ("Validation tokens: 62,021,633", "val_tokens", 62021633),
         ("evs:rank:0 DONE val_bpb=1.12 tokens=62023616 bytes=151084796", "scored_tokens", 62023616),

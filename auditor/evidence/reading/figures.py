@@ -16,6 +16,7 @@ _NAMED = re.compile(
 )
 _NAMES = {"ws": "world_size", "worldsize": "world_size", "gpus": "world_size"}
 _LOADER = re.compile(r"^val(?:_loader)?:.*\b(?:tokens|n):(\d+)")
+_SHARDS = re.compile(r"^[^\d]*(?:order|data|train)[^\d]*\b(\d{1,5}) shards\b")
 _SCORED_TOKENS = re.compile(
     r"\b(?:tokens_scored|scored_tokens|scored_targets|n_tokens|total_tokens|total_targets|tokens|targets)"
     rf"\s*[:=]\s*({NUMBER})"
@@ -42,6 +43,9 @@ class Figures:
         if any(word in low for word in _WORDS):
             for match in _NAMED.finditer(low):
                 self._named(_name(match[1]), Figure(number(match[2]), line, match[1]))
+                read = True
+            if "shards" in low and (shards := _SHARDS.match(low)):
+                self.found.setdefault("train_shards", Figure(number(shards[1]), line))
                 read = True
         if low.startswith("val") and (loader := _LOADER.match(low)):
             self.found.setdefault("val_tokens", Figure(number(loader[1]), line))

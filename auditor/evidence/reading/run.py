@@ -94,6 +94,7 @@ class Run:
         """The finished run."""
         seconds, stages = self._clocked()
         model, total = self.sizes.settled()
+        told = {words.line for words in settings.values()}
         figures = {**_figures_among(settings), **self.figures.found}
         return RunLog(
             path,
@@ -120,7 +121,7 @@ class Run:
             coverage=figures.get("coverage"),
             scores=tuple(self.scores),
             progress=tuple(sorted(ordered(self.progress), key=lambda p: p.line)),
-            unread=tuple(self.unread),
+            unread=tuple(w for w in self.unread if w.line not in told),
         )
 
     def _clocked(self) -> tuple[Figure | None, tuple[Stage, ...]]:

@@ -37,7 +37,7 @@ _OVERALL = re.compile(  # clocks around several phases
 _NO_STAGE = re.compile(
     r"budget|reached|approaching|max steps|mode\b|smoke|activated|enabled|starting|:start\b|limit"
 )
-_COUNTER = re.compile(r"\d\s*/\s*\d|%")
+_COUNTER = re.compile(r"\d\s*/\s*\d|\[\s*[\d.]+\s*%|:\s*\d+%\|")
 _FINISHED = re.compile(r"\bdone|complet|finish|total")
 _TOTAL = re.compile(r"total|wall-?clock|overall")
 _WORD = re.compile(r"[a-z]+")

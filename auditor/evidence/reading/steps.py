@@ -69,15 +69,17 @@ class Steps:
             and (self.steps is None or number(step[1]) >= self.steps.value)
         ):
             self.steps = Figure(number(step[1]), line)
+            if step[2] and self.planned is None:
+                self.planned = Figure(number(step[2]), line)
         return clock is not None or step is not None
 
     @property
     def seconds(self) -> Figure | None:
         """The training clock when it stopped."""
-        last = None
-        if self._timed is not None:
-            clock = _clock(self._timed[0])
-            last = Figure(clock, self._timed[1]) if clock is not None else None
+        clock = _clock(self._timed[0]) if self._timed else None
+        last = Figure(clock, self._timed[1]) if self._timed and clock is not None else None
+        if last and self.stopped and self.stopped.value < last.value:
+            return last  # some print a clock that was reset before
         return self.stopped or last
 
 
