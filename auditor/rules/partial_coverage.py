@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from auditor.analysis.graph import Node
+from auditor.analysis.graph import Node, walk
 from auditor.analysis.learning import Scoring
 from auditor.analysis.parts import Cut, Stop, clock_stops, cuts, draws
 from auditor.analysis.program import Program
 from auditor.evidence.measure import FITS, Measure, measures, megabytes
+from auditor.evidence.reader import read
 from auditor.evidence.record import Record
 from auditor.evidence.runlog import RunLog
 from auditor.evidence.track import is_record
@@ -44,7 +45,7 @@ def check(program: Program) -> Iterable[Finding]:
 
 def _left_out(program: Program, scoring: Scoring) -> Iterator[Finding]:
     for cut in cuts(program, scoring):
-        if program.learning.reaches_claimed(scoring.at):
+        if program.learning.reaches_claimed(scoring.at) and not _contradicted(program, cut):
             yield _cut(program, scoring, cut)
     for drawn in draws(program, scoring):
         level, lead = _level(program)
@@ -55,13 +56,33 @@ def _left_out(program: Program, scoring: Scoring) -> Iterator[Finding]:
         yield _stop(program, scoring, stop)
 
 
+def _contradicted(program: Program, cut: Cut) -> bool:
+    """Whether a log counts more validation tokens than the cut would leave."""
+    if not program.tokens.is_val(cut.at):
+        return False
+    runs = (run for log in program.submission.logs for run in read(log))
+    return any(r.val_tokens is not None and r.val_tokens.value > 1.1 * cut.kept for r in runs)
+
+
 def _cut(program: Program, scoring: Scoring, cut: Cut) -> Finding:
     level, lead = _level(program)
-    message = f"{lead}no more than {cut.kept:,} validation tokens count in the score"
+    gap = ""
+    unshown = _unshown(program, cut)
+    if unshown and level is Level.VIOLATION:
+        level, lead = Level.SUSPECT, "appears to break: "
+        gap = f"; no command or log shows the value of {unshown}"
+    message = f"{lead}no more than {cut.kept:,} validation tokens count in the score{gap}"
     stations = [(cut.at, f"the first {cut.kept:,} are kept"), *_scored(scoring)]
     steps = flow_steps(program, sorted(stations, key=lambda s: s[0].uid))
     at = cut.at
     return RULE.finding(level, at.path, at.line, message, steps=steps, column=at.column)
+
+
+def _unshown(program: Program, cut: Cut) -> str:
+    """A setting that the cut hangs on and of which only the code's default is known."""
+    names = {node.data for node in walk([cut.at.args[1]]) if node.op == "env"}
+    unknown = (s.name for s in program.settings if s.name in names and s.source == "code default")
+    return next(unknown, "")
 
 
 def _scored(scoring: Scoring) -> list[tuple[Node, str]]:
