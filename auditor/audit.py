@@ -20,6 +20,7 @@ from auditor.submission.model import Party, Problem, SourceFile, Submission
 from auditor.submission.text import split_lines
 
 if TYPE_CHECKING:
+    from auditor.evidence.against import Against
     from auditor.evidence.summary import Evidence
 
 TOOL_FAULT = "tool fault: "
@@ -36,15 +37,18 @@ def audit(
     rules: Sequence[Rule] | None = None,
     build: Callable[[Submission], Program] = Program.build,
     evidence: bool = False,
+    against: Against | None = None,
 ) -> SubmissionReport:
     """Everything that the ruleset's rules have to say about one submission. Never raises.
 
     ``rules`` are the implemented ones (default: the registry); a rule of the ruleset that isn't
     among them is listed as not checked. ``build`` makes the analysed program; ``evidence`` asks
-    for the report's tables of runs and claims.
+    for the report's tables of runs and claims; ``against`` is the record that it has to beat.
     """
     implemented = {rule.slug: rule for rule in (_registry() if rules is None else rules)}
-    return with_deep_stack(lambda: _audited(submission, ruleset, implemented, build, evidence))
+    return with_deep_stack(
+        lambda: _audited(submission, ruleset, implemented, build, evidence, against)
+    )
 
 
 def _audited(
@@ -53,9 +57,10 @@ def _audited(
     implemented: Mapping[str, Rule],
     build: Callable[[Submission], Program],
     with_evidence: bool,
+    against: Against | None,
 ) -> SubmissionReport:
     program, untraced = _built(submission, build)
-    record = Record(submission, ruleset.limits, program, untraced)
+    record = Record(submission, ruleset.limits, program, untraced, against)
     findings: list[Finding] = []
     checks: list[Check] = []
     for entry in ruleset.rules.values():

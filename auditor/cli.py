@@ -22,6 +22,7 @@ from auditor.report.model import Level, Report, SubmissionReport
 from auditor.submission.model import Party, Problem
 
 if TYPE_CHECKING:
+    from auditor.evidence.against import Against
     from auditor.report.output import Output
     from auditor.rulesets import Ruleset
     from auditor.submission.model import Submission
@@ -125,6 +126,13 @@ def pgcheck(debug: bool) -> None:
 @click.option(
     "--base", metavar="REV", help="What a pull request is compared with to find its records."
 )
+@click.option(
+    "--against",
+    metavar="SCORE|PATH",
+    multiple=True,
+    help="The record to beat, for the margin: its bits per byte, its record folder, or logs of its runs. "
+    "May be repeated.",
+)
 @click.option("--title", metavar="TEXT", help="The pull request's title; a clone doesn't hold it.")
 @click.option(
     "--format", "format_", type=click.Choice([TEXT, *FORMATS]), default=TEXT, show_default=True
@@ -158,6 +166,7 @@ def audit_command(
     prs: tuple[int, ...],
     rev: str | None,
     base: str | None,
+    against: tuple[str, ...],
     title: str | None,
     format_: str,
     output: str | None,
@@ -183,10 +192,11 @@ def audit_command(
         raise click.UsageError("--title speaks of one pull request: give one input with it.")
     rules = _ruleset(ruleset, paths)
     decided = _waivers(waivers, paths)
+    to_beat = _against(against, rules)
     with _output(output, format_, rules, show_settings) as shown:
         evidence = format_ != TEXT and FORMATS[format_].evidence
         items = _load(paths, repo, prs, rev, base, title)
-        report = _audit_all(items, rules, decided, shown, evidence)
+        report = _audit_all(items, rules, decided, shown, evidence, to_beat)
     return exit_code(report, None if fail_on == "never" else Level(fail_on))
 
 
@@ -288,6 +298,7 @@ def _audit_all(
     waivers: Waivers | None,
     output: Output,
     evidence: bool,
+    against: Against | None,
 ) -> Report:
     """Audits one after another and shows each as soon as it is done; keeps no source texts."""
     gc.disable()  # a graph lives as long as its audit; looking for garbage would cost a fifth
@@ -302,7 +313,7 @@ def _audit_all(
             problems.append(item)
             output.problem(item)
         else:
-            report = audit(item, ruleset, evidence=evidence)
+            report = audit(item, ruleset, evidence=evidence, against=against)
             report = replace(report, given=given.name, root=given.root)
             report = waivers.apply(report) if waivers else report
             reports.append(replace(report, sources={}))
@@ -311,6 +322,18 @@ def _audit_all(
     whole = Report(tuple(reports), tuple(problems), idle_waivers=idle)
     output.closing(whole)
     return whole
+
+
+def _against(given: tuple[str, ...], ruleset: Ruleset) -> Against | None:
+    """The record to beat, if one is named."""
+    if not given:
+        return None
+    from auditor.evidence import against
+
+    try:
+        return against.read(given, ruleset.limits)
+    except (ValueError, OSError) as error:
+        raise click.BadParameter(str(error), param_hint="--against") from error
 
 
 class Given(NamedTuple):

@@ -57,7 +57,7 @@ def inputs(monkeypatch, submission, report):
     monkeypatch.setattr(
         auditor.audit,
         "audit",
-        lambda item, ruleset, evidence: known.get(item.path, known["nothing"]),
+        lambda item, ruleset, **_: known.get(item.path, known["nothing"]),
     )
 
 
@@ -116,7 +116,7 @@ def test_wrong_usage_is_2_and_explained(inputs, capsys, arguments):
 def test_a_title_is_handed_on_and_needs_one_input(inputs, monkeypatch, capsys, report):
     titles = []
 
-    def audit(item, ruleset, evidence):
+    def audit(item, ruleset, **_):
         titles.append(item.pull.title)
         return report
 
@@ -198,7 +198,7 @@ def test_settings_are_shown_on_request(inputs, capsys):
 
 
 def test_an_unexpected_error_is_ours_and_one_line(inputs, monkeypatch, capsys):
-    def broken(item, ruleset, evidence):
+    def broken(item, ruleset, **_):
         raise LookupError("\x1b[31mred")
 
     monkeypatch.setattr(auditor.audit, "audit", broken)
@@ -210,7 +210,7 @@ def test_an_unexpected_error_is_ours_and_one_line(inputs, monkeypatch, capsys):
 
 
 def test_an_interrupt_is_no_verdict(inputs, monkeypatch, capsys):
-    def interrupted(item, ruleset, evidence):
+    def interrupted(item, ruleset, **_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(auditor.audit, "audit", interrupted)

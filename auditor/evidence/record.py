@@ -14,6 +14,7 @@ from auditor.submission.model import Claim, SourceFile, Submission
 
 if TYPE_CHECKING:
     from auditor.analysis.program import Program
+    from auditor.evidence.against import Against
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Record:
     limits: Limits
     program: Program | None = None  # None: the code could not be traced
     untraced: str = ""  # and why not
+    against: Against | None = None  # the record that it has to beat, where one was given
 
     @cached_property
     def logs(self) -> tuple[RunLog, ...]:
