@@ -403,15 +403,18 @@ def test_comments_in_audited_code_waive_nothing(capsys, tmp_path):
     assert "contested: a comment in the code asks to ignore this" in " ".join(out.split())
 
 
-def test_the_readme_shows_real_output(capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "options"), [("sample", []), ("comment", ["--format", "markdown"])]
+)
+def test_the_readme_shows_real_output(capsys, monkeypatch, name, options):
     monkeypatch.chdir(ROOT)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f".venv/bin/pgcheck audit {FIXTURE}\n" in readme
-    sample = readme.partition("<!-- sample -->")[2].partition("<!-- /sample -->")[0]
-    assert cli.main(["audit", FIXTURE]) == 1
+    sample = readme.partition(f"<!-- {name} -->")[2].partition(f"<!-- /{name} -->")[0]
+    assert cli.main(["audit", FIXTURE, *options]) == 1
     printed = capsys.readouterr().out
     pieces = textwrap.dedent(sample.strip("\n")).split("[...]")
-    assert FIXTURE in pieces[0]
+    assert len(pieces) > 1
     for piece in pieces:
         assert piece.strip("\n") in printed, (
             f"the sample in README.md is not what is printed:\n{printed}"

@@ -66,6 +66,7 @@ FORMATS: Mapping[str, Format] = {
             pages=True,
             needs=("jinja2", "matplotlib"),
         ),
+        Format("markdown", "auditor.report.markdown", evidence=True),
         Format("json", "auditor.report.json", quotes=False, evidence=True),
         Format("sarif", "auditor.report.sarif", quotes=False),
         Format("github", "auditor.report.github", quotes=False),

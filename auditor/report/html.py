@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 import jinja2
@@ -111,8 +111,11 @@ def _submission(report: SubmissionReport, ruleset: Ruleset, prefix: str) -> dict
         "unchecked_count": sum(c.outcome is Outcome.NOT_CHECKED for c in report.checks),
         "partly": words.reasons(report, Outcome.PARTLY),
         "findings": [
-            _finding(each, report, ruleset, links, lines_of, f"{prefix}-f{number}")
-            for number, each in enumerate(report.findings, start=1)
+            {
+                **_finding(each, report, ruleset, links, lines_of, f"{prefix}-f{number}"),
+                "first": first,
+            }
+            for number, (each, first) in enumerate(_firsts(report.findings, prefix), start=1)
         ],
         "checks": list(_checks(report, ruleset)),
         "settings": _settings(report.settings),
@@ -151,6 +154,14 @@ def _accusations(report: SubmissionReport, prefix: str) -> Mapping[Level, list[A
         known = found.setdefault(each.level, {})
         known.setdefault(each.rule, Accusation(each.rule, each.code, f"{prefix}-f{number}"))
     return {level: list(found[level].values()) for level in Level if level in found}
+
+
+def _firsts(findings: Sequence[Finding], prefix: str) -> Iterator[tuple[Finding, str]]:
+    """Each finding with the anchor of the first of its rule; empty for that one itself."""
+    seen: dict[str, str] = {}
+    for number, each in enumerate(findings, start=1):
+        yield each, seen.get(each.rule, "")
+        seen.setdefault(each.rule, f"{prefix}-f{number}")
 
 
 def _finding(
@@ -216,53 +227,49 @@ def _code(excerpt: Excerpt, lines_of: Lines, links: Links, anchor: str) -> Marku
     pieces = highlighted(excerpt.path, lines_of(excerpt.path), numbers)
     rows = Markup("")
     for line in excerpt.lines:
-        rows += _row(line, pieces, excerpt.path, links, anchor)
+        code = _marked(line.row, excerpt.path, pieces[line.row.number], excerpt.indent)
+        rows += _row(line, code, links.place(excerpt.path, line.row.number), anchor)
     return rows
 
 
-def _row(line: Line, pieces: Mapping[int, Pieces], path: str, links: Links, anchor: str) -> Markup:
+def _row(line: Line, code: Markup, href: str, anchor: str) -> Markup:
     row = line.row
     number = Markup('<span class="no">{}</span>').format(row.number)
-    href = links.place(path, row.number)
     if href:
         number = Markup('<a class="no" href="{}">{}</a>').format(href, row.number)
+    finding = anchor.rpartition("-")[0]
     steps = Markup("").join(
-        Markup('<a class="step" href="#{}-step{}">{}</a>').format(
-            anchor.rpartition("-")[0], step, step
-        )
+        Markup('<a class="step" href="#{}-step{}">{}</a>').format(finding, step, step)
         for step in line.steps
     )
     gap = Markup('<span class="gap">&#8943;</span>') if line.gap else Markup("")
     kinds = "row main" if line.main else "row marked" if row.marked else "row"
     return Markup('{}<span class="{}" id="{}-L{}">{}<span class="at">{}</span>{}\n</span>').format(
-        gap, kinds, anchor, row.number, number, steps, _marked(row, path, pieces[row.number])
+        gap, kinds, anchor, row.number, number, steps, code
     )
 
 
-def _marked(row: Row, path: str, pieces: Pieces) -> Markup:
+def _marked(row: Row, path: str, pieces: Pieces, indent: int = 0) -> Markup:
     """The row's code in colours, with the place of the finding or step in it marked."""
-    shown_pieces = [Piece(kind, shown(text)) for kind, text in pieces]
-    if "".join(piece.text for piece in shown_pieces).rstrip() != row.code:  # a part of a long line
-        shown_pieces = highlighted(path, [row.code], (1,))[1]
+    known = [Piece(kind, shown(text)) for kind, text in pieces]
+    if "".join(piece.text for piece in known).rstrip() != row.code:  # a part of a long line
+        known = highlighted(path, [row.code], (1,))[1]
     start, end = _characters(row)
-    parts, at = [], 0
-    for kind, text in shown_pieces:
-        inner = (max(0, start - at), max(0, min(end - at, len(text))))
-        before, within, after = text[: inner[0]], text[inner[0] : inner[1]], text[inner[1] :]
-        if inner[0] >= inner[1]:
-            before, within, after = text, "", ""
-        parts += [(kind, before, False), (kind, within, True), (kind, after, False)]
+    code, at = Markup(""), 0
+    for kind, text in known:
+        cuts = sorted(
+            {0, len(text), *(min(max(cut - at, 0), len(text)) for cut in (start, end, indent))}
+        )
+        for first, last in pairwise(cuts):
+            if at + first >= indent:
+                code += _piece(kind, text[first:last], marked=start <= at + first < end)
         at += len(text)
-    code = Markup("")
-    for kind, text, inside in parts:
-        if text:
-            span = (
-                Markup('<span class="{}">{}</span>').format(kind, text)
-                if kind
-                else Markup.escape(text)
-            )
-            code += Markup("<mark>{}</mark>").format(span) if inside else span
     return code
+
+
+def _piece(kind: str, text: str, marked: bool) -> Markup:
+    span = Markup('<span class="{}">{}</span>').format(kind, text) if kind else Markup.escape(text)
+    return Markup("<mark>{}</mark>").format(span) if marked else span
 
 
 def _characters(row: Row) -> tuple[int, int]:

@@ -26,6 +26,12 @@ class Excerpt:
     path: str
     lines: tuple[Line, ...]
 
+    @property
+    def indent(self) -> int:
+        """Spaces with which all of its lines begin."""
+        codes = [line.row.code for line in self.lines if line.row.code.strip()]
+        return min((len(code) - len(code.lstrip(" ")) for code in codes), default=0)
+
 
 def listing(finding: Finding, lines_of: Lines, room: int) -> list[Excerpt]:
     """The excerpts of each file, the finding's first; none of a file whose text isn't there."""
