@@ -1,4 +1,4 @@
-"""The bytes that are handed in: the code that the score needs, and compressed models beside it."""
+"""The bytes that are handed in: the code that the score needs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from dataclasses import dataclass
 
 from auditor.submission.model import SourceFile, Submission
 
-MODEL_SUFFIXES = (".ptz", ".pt.xz", ".br", ".zst", ".xz", ".lzma", ".lrz", ".rans")
-_LEAST_MODEL = 1_000_000  # bytes; smaller files beside the script are data or packed code
-
 
 @dataclass(frozen=True)
 class Shipped:
@@ -19,7 +16,6 @@ class Shipped:
 
     entry: int
     helpers: dict[str, int]  # modules and native sources that the entry needs, by path
-    models: dict[str, int]  # compressed models in the folder, by path
 
     @property
     def code(self) -> int:
@@ -36,19 +32,14 @@ def shipped(submission: Submission) -> Shipped:
         and source.path != submission.entry.path
         and posixpath.commonpath((source.path, submission.path)) == submission.path
     }
-    models = {
-        path: size
-        for path, size in submission.files.items()
-        if size and size >= _LEAST_MODEL and path.endswith(MODEL_SUFFIXES)
-    }
-    return Shipped(_size(submission, submission.entry), needed, models)
+    return Shipped(_size(submission, submission.entry), needed)
 
 
 def packed(sources: Iterable[SourceFile]) -> int:
     """The bytes of these sources compressed together, as the accepted packed scripts are."""
-    return len(lzma.compress("\0".join(s.text for s in sources).encode(), preset=9))
+    return len(lzma.compress("\0".join(s.text for s in sources).encode(errors="replace"), preset=9))
 
 
 def _size(submission: Submission, source: SourceFile) -> int:
     known = submission.files.get(source.path)
-    return len(source.text.encode()) if known is None else known
+    return len(source.text.encode(errors="replace")) if known is None else known

@@ -22,9 +22,27 @@ _SITE = "https://github.com/openai/parameter-golf/"
 def check_record(record: Record) -> Iterable[Finding]:
     weighed = list(_weighed(record))
     if not weighed:
+        yield from _stated(record)
         raise NotChecked("no log states the size of the compressed model")
     ours = shipped(record.submission)
     yield from worst_note(pair for one in weighed for pair in _judged(record, one, ours))
+
+
+def _stated(record: Record) -> Iterator[Finding]:
+    """What submission.json itself states to be over the cap, where no log says anything."""
+    cap = record.limits.artifact_bytes
+    over = [
+        s
+        for s in record.claims.of("artifact_bytes")
+        if s.kind == "json" and s.role == "final" and s.value > cap
+    ]
+    if over:
+        most = max(over, key=lambda s: s.value)
+        _, message = accused(
+            f"{most.value:,.0f} bytes are stated, {most.value - cap:,.0f} more than the cap of {cap:,}",
+            "no log shows them",
+        )
+        yield RULE.finding(Level.SUSPECT, most.path, most.line, message)
 
 
 @dataclass(frozen=True)

@@ -189,6 +189,14 @@ class TestArtifactSize:
         with pytest.raises(NotChecked):
             found(artifact_size.RULE, raw)
 
+    def test_an_excess_that_only_submission_json_states(self) -> None:
+        given = record(bytes_total=16_155_425)
+        assert artifact_size.RULE.check_record is not None
+        checks = iter(artifact_size.RULE.check_record(given))
+        assert next(checks).level is Level.SUSPECT
+        with pytest.raises(NotChecked):
+            next(checks)
+
     def test_off_the_leaderboard_it_is_a_suspect(self) -> None:
         over = record(*sizes(16_600_000, 100), code="x" * 100, track="non_record_16mb")
         assert level(artifact_size.RULE, over) is Level.SUSPECT
