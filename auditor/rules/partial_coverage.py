@@ -49,7 +49,11 @@ def _left_out(program: Program, scoring: Scoring) -> Iterator[Finding]:
             yield _cut(program, scoring, cut)
     for drawn in draws(program, scoring):
         level, lead = _level(program)
-        message = f"{lead}random numbers choose the validation tokens that are scored"
+        message = "random numbers choose the validation tokens that are scored"
+        if level is Level.VIOLATION and not set(drawn.ctx.loops) & set(scoring.at.ctx.loops):
+            level, lead = Level.SUSPECT, "appears to break: "
+            message += "; they are drawn once, and how many tokens follow was not found"
+        message = lead + message
         steps = flow_steps(program, [(drawn, "drawn at random"), *_scored(scoring)])
         yield RULE.finding(level, drawn.path, drawn.line, message, steps=steps, column=drawn.column)
     for stop in clock_stops(program, scoring):
