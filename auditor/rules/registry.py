@@ -22,6 +22,7 @@ from auditor.rules import (
     prequant_ttt,
     repeated_scoring,
     rescored_epoch,
+    robustness,
     seeds,
     selection_on_val,
     slot,
@@ -73,4 +74,5 @@ RULES: tuple[Rule, ...] = (
     hardware.RULE,
     network_at_eval.RULE,
     external_data.RULE,
+    robustness.RULE,
 )
