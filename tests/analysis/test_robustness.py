@@ -22,7 +22,13 @@ from auditor.analysis.trace import core
 from auditor.submission.model import SourceFile, Submission
 
 Trace = Callable[..., Any]
-FIXTURES = sorted((Path(__file__).parents[2] / "fixtures" / "submissions").rglob("train_gpt.py"))
+FIXTURES = [
+    path
+    for path in sorted(
+        (Path(__file__).parents[2] / "fixtures" / "submissions").rglob("train_gpt.py")
+    )
+    if not path.read_text().startswith("%%")  # a notebook's cell, which is no Python
+]
 HEAD = """
 import glob
 import numpy as np, torch, torch.nn.functional as F
