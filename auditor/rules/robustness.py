@@ -237,6 +237,11 @@ odd number of rotary dimensions, hash factors that repeat within a context, aver
 nothing reads, settings in a README's command that no code names, and a limit of 1,500 lines stated
 in a longer file. Values are those that the settings in force give.
 """,
+    blind_spots="""\
+Parameters that no optimiser holds, gradients that are never cleared and weights that are averaged in
+place are not looked for: a run that compares the weights before and after shows them. A setting
+counts as read if the code so much as names it.
+""",
     clears="Nothing has to be cleared; make the text and the code agree.",
     check=check,
     check_record=check_record,
