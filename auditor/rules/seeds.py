@@ -19,6 +19,7 @@ _CHECKPOINT = re.compile(
 )
 _FEWEST_SHARED = 3  # equal scores with all their digits that make two logs one run
 _DIGITS = 6
+_TELLING = 1e-5  # a score that is written less exactly may be another run's
 _OF_ONE_RUN = re.compile(
     r"seed|path|file|_dir$|^run_?id|^name|^log|host|port|rank|device|date|time|^world_size"
     r"|grad_accum|every|_ms$|_s$|bpb|loss|bytes|size_mb|total|^steps?$|count|^model$|shards"
@@ -217,12 +218,14 @@ def _is_read(record: Record, name: str) -> bool:
 def _count(record: Record, runs: Mapping[int, Run]) -> Iterator[Finding]:
     claims, asked = record.claims, record.limits.seeds
     unshown = [seed for seed in claims.seeds if seed not in runs]
-    if runs and unshown and len(claims.seeds) > 1 and not _seedless(record):
+    if runs and unshown and len(claims.seeds) > 1:
+        renamed = list(_under_another_seed(record, unshown))
+        yield from renamed
         stated = claims.score_of(unshown[0]) or claims.score
-        if stated is not None and stated.path:
+        if stated is not None and stated.path and not renamed and not _seedless(record):
             text = (
                 f"please show the logs of seed {_listed(unshown)}: "
-                f"it is claimed, and the logs with a score are of seed {_listed(runs)}"
+                f"claimed, and the logs with a score are of seed {_listed(runs)}"
             )
             yield RULE.finding(Level.QUESTION, stated.path, stated.line, text)
         return
@@ -235,6 +238,20 @@ def _count(record: Record, runs: Mapping[int, Run]) -> Iterator[Finding]:
         f"claimed or logged ({_listed(runs or claims.seeds)})"
     )
     yield RULE.finding(Level.QUESTION, claims.score.path, claims.score.line, text)
+
+
+def _under_another_seed(record: Record, unshown: Iterable[int]) -> Iterator[Finding]:
+    """Logs that show the score claimed for one seed, and state another seed."""
+    for seed in unshown:
+        stated = record.claims.score_of(seed)
+        for log in record.logs if stated is not None and stated.unit <= _TELLING else ():
+            ends = [s.val_bpb for s in log.final_scores if s.val_bpb is not None]
+            if log.seed is not None and stated and any(stated.agrees(end) for end in ends):
+                text = (
+                    f"please show the run of seed {seed}: the log with the score claimed for it, "
+                    f"{stated.text}, states seed {log.seed.value:.0f}"
+                )
+                yield RULE.finding(Level.QUESTION, log.path, log.seed.line, text)
 
 
 def _seedless(record: Record) -> bool:

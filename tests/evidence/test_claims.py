@@ -198,6 +198,8 @@ def test_a_title_without_a_score(title: str) -> None:
         ({"folder": "records/track_non_record_16mb/x"}, False),
         ({"title": "Non-record: a mixer"}, False),
         ({"readme": "# Non-Record Submission: a mixer"}, False),
+        ({"readme": "# A mixer\n\nText.\n\nThis is a **non-record** submission."}, False),
+        ({"readme": "# A mixer\n\nText.\n\nSee #212, a non-record submission, for more."}, True),
     ],
 )
 def test_the_track(keywords: dict[str, Any], record: bool) -> None:
