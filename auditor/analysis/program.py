@@ -19,6 +19,7 @@ from auditor.analysis.stack import with_deep_stack
 from auditor.analysis.tables import Tables
 from auditor.analysis.tokens import Tokens
 from auditor.analysis.trace.tracer import AnalysisLimit, Tracer
+from auditor.analysis.training import Training
 from auditor.analysis.unlogged import Print, Unlogged
 from auditor.report.model import SettingInForce
 from auditor.submission.model import Claim, Problem, SourceFile, Submission
@@ -59,6 +60,10 @@ class Program:
     @cached_property
     def learning(self) -> Learning:
         return Learning(self.flow, self.tokens, self.scores, Claimed(self.submission))
+
+    @cached_property
+    def training(self) -> Training:
+        return Training(self.flow, self.tokens, self.learning)
 
     @cached_property
     def tables(self) -> Tables:

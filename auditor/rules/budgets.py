@@ -6,9 +6,8 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from auditor.analysis.training import clocked_loop, late_reads, loop_end
 from auditor.evidence.record import Record, Run
-from auditor.evidence.runlog import Figure, RunLog
+from auditor.evidence.runlog import Figure, Phase, RunLog
 from auditor.report.model import Finding, Level, Step
 from auditor.rules.steps import call_site
 
@@ -92,13 +91,13 @@ class Late:
 
 def late_training_data(record: Record) -> list[Late] | None:
     """The places where training data is read after the clock; None if the code can't tell."""
-    program = record.program
-    loop = clocked_loop(program) if program is not None else None
-    if program is None or loop is None:
+    training = record.program.training if record.program is not None else None
+    if training is None or training.loop is None or training.end is None:
         return None
+    loop = training.loop
     found: dict[tuple[str, int], Late] = {}
-    for node in late_reads(program, loop):
-        path, line = call_site(node, loop_end(program, loop))
+    for node in training.late:
+        path, line = call_site(node, training.end)
         steps = (
             Step(loop.path, getattr(loop.at, "lineno", 1), "the clock stops with this loop"),
             Step(path, line, "training data is asked for afterwards"),
@@ -106,3 +105,11 @@ def late_training_data(record: Record) -> list[Late] | None:
         )
         found.setdefault((path, line), Late(path, line, steps))
     return list(found.values())
+
+
+def calibration_steps(log: RunLog, clock: Figure) -> Iterator[Step]:
+    """The lines of the log that time training and what is calibrated after it."""
+    yield Step(log.path, clock.line, f"the clock stops at {seconds(clock.value)}")
+    for stage in log.stages:
+        if stage.phase is Phase.CALIBRATION and not stage.nested:
+            yield Step(log.path, stage.line, f"calibration takes {seconds(stage.seconds)}")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from auditor.analysis.training import clocked_loop, runs_until
 from auditor.evidence.record import Record
 from auditor.evidence.runlog import Figure, Phase, RunLog
-from auditor.report.model import Finding, Level, Step
+from auditor.report.model import Finding, Level
 from auditor.rules.base import NotChecked, Rule
-from auditor.rules.budgets import Late, late_training_data, named, seconds, timed_runs, unmeasured
+from auditor.rules.budgets import (
+    Late,
+    calibration_steps,
+    late_training_data,
+    named,
+    seconds,
+    timed_runs,
+    unmeasured,
+)
 
 _PULL = "https://github.com/openai/parameter-golf/pull/"
 
@@ -36,11 +43,9 @@ def check_record(record: Record) -> Iterable[Finding]:
 
 def _leaves_nothing(record: Record) -> bool:
     """Whether the training loop, as the settings in force have it, runs for the whole limit."""
-    program = record.program
-    loop = clocked_loop(program) if program is not None else None
-    if program is None or loop is None or not record.claims.record:
+    if record.program is None or not record.claims.record:
         return False
-    return runs_until(program, loop, record.limits.train_seconds)
+    return record.program.training.runs_until(record.limits.train_seconds)
 
 
 def _unlogged(record: Record, late: Late) -> Finding:
@@ -68,7 +73,7 @@ def _asked(record: Record, log: RunLog, clock: Figure, late: list[Late] | None) 
     )
     excuse = unmeasured(record, log)
     level = Level.NOTE if excuse else Level.QUESTION
-    steps = [*(late[0].steps if late else ()), *_logged(log, clock)]
+    steps = [*(late[0].steps if late else ()), *calibration_steps(log, clock)]
     path, line = (late[0].path, late[0].line) if late else (steps[-1].path, steps[-1].line)
     return RULE.finding(
         level, path, line, f"{message}; {excuse}" if excuse else message, steps=steps
@@ -82,15 +87,12 @@ def _untimed(record: Record, log: RunLog, clock: Figure, late: Late) -> Finding:
         f"not time it"
     )
     return RULE.finding(
-        Level.NOTE, late.path, late.line, message, steps=[*late.steps, *_logged(log, clock)]
+        Level.NOTE,
+        late.path,
+        late.line,
+        message,
+        steps=[*late.steps, *calibration_steps(log, clock)],
     )
-
-
-def _logged(log: RunLog, clock: Figure) -> Iterator[Step]:
-    yield Step(log.path, clock.line, f"the clock stops at {seconds(clock.value)}")
-    for stage in log.stages:
-        if stage.phase is Phase.CALIBRATION and not stage.nested:
-            yield Step(log.path, stage.line, f"calibration takes {seconds(stage.seconds)}")
 
 
 _SCRIPT = """\

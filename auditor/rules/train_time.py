@@ -10,6 +10,7 @@ from auditor.report.model import Finding, Level, Step
 from auditor.rules.base import NotChecked, Rule
 from auditor.rules.budgets import (
     accused,
+    calibration_steps,
     late_training_data,
     named,
     seconds,
@@ -70,28 +71,24 @@ def _cap(log: RunLog, clock: Figure, limit: float) -> Iterator[Step]:
 
 def _untimed(record: Record, runs: list[tuple[Run, Figure]]) -> Iterator[Finding]:
     """Training data that is read after the clock, for longer than was ever accepted."""
-    late = late_training_data(record)
+    most = record.limits.accepted_train_seconds
+    long = [
+        (clock.value + after, run.log, clock)
+        for run, clock in runs
+        if (after := run.log.seconds(Phase.CALIBRATION))
+        and clock.value <= most < clock.value + after
+        if not unmeasured(record, run.log)
+    ]
+    late = late_training_data(record) if long else None
     if not late:
         return
-    most = record.limits.accepted_train_seconds
-    for run, clock in runs:
-        log, after = run.log, run.log.seconds(Phase.CALIBRATION)
-        total = clock.value + after
-        if after and total > most and clock.value <= most and not unmeasured(record, log):
-            steps = [Step(log.path, clock.line, f"the clock stops at {seconds(clock.value)}")]
-            steps += [
-                Step(log.path, s.line, f"and {seconds(s.seconds)} follow")
-                for s in log.stages
-                if s.phase is Phase.CALIBRATION
-            ]
-            level, message = accused(
-                f"training data is read after the clock: {named(log)} trained and calibrated for "
-                f"{seconds(total)}",
-                f"{_accepted(record)}, none longer",
-            )
-            place = late[0]
-            yield RULE.finding(level, place.path, place.line, message, steps=[*place.steps, *steps])
-            return
+    total, log, clock = max(long, key=lambda one: one[0])
+    level, message = accused(
+        f"training data is read after the clock: {named(log)} trained and calibrated for {seconds(total)}",
+        f"{_accepted(record)}, none longer",
+    )
+    steps = [*late[0].steps, *calibration_steps(log, clock)]
+    yield RULE.finding(level, late[0].path, late[0].line, message, steps=steps)
 
 
 RULE = Rule(

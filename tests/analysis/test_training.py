@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from auditor.analysis.program import Program
-from auditor.analysis.training import clocked_loop, late_reads, runs_until
+from auditor.analysis.training import Training
 from auditor.submission.model import SourceFile, Submission
 
 SCRIPT = """\
@@ -47,23 +47,20 @@ print("val_loss", total)
 LOOP = 24
 
 
-def traced(after: str = "", reserve: str = "0.0") -> Program:
+def traced(after: str = "", reserve: str = "0.0") -> Training:
     text = SCRIPT.replace("AFTER", after).replace("RESERVE", reserve)
-    return Program.build(Submission("", SourceFile("train_gpt.py", text)))
+    return Program.build(Submission("", SourceFile("train_gpt.py", text))).training
 
 
 def test_the_loop_is_the_one_that_reads_the_clock() -> None:
-    loop = clocked_loop(traced())
+    loop = traced().loop
     assert loop is not None
     assert getattr(loop.at, "lineno", 0) == LOOP
 
 
 @pytest.mark.parametrize(("reserve", "whole"), [("0.0", True), ("14000.0", False)])
 def test_a_reserve_shortens_the_loop(reserve: str, whole: bool) -> None:
-    program = traced(reserve=reserve)
-    loop = clocked_loop(program)
-    assert loop is not None
-    assert runs_until(program, loop, 600) is whole
+    assert traced(reserve=reserve).runs_until(600) is whole
 
 
 @pytest.mark.parametrize(
@@ -77,17 +74,11 @@ def test_a_reserve_shortens_the_loop(reserve: str, whole: bool) -> None:
     ],
 )
 def test_what_runs_on_training_data_afterwards(after: str, late: bool) -> None:
-    program = traced(after)
-    loop = clocked_loop(program)
-    assert loop is not None
-    assert bool(list(late_reads(program, loop))) is late
+    assert bool(traced(after).late) is late
 
 
 def test_a_script_that_only_evaluates_has_no_such_loop() -> None:
-    text = SCRIPT.partition("for step in range(20):")[0]
-    assert (
-        clocked_loop(
-            Program.build(Submission("", SourceFile("train_gpt.py", text.replace("RESERVE", "0"))))
-        )
-        is None
-    )
+    text = SCRIPT.partition("for step in range(20):")[0].replace("RESERVE", "0")
+    training = Program.build(Submission("", SourceFile("train_gpt.py", text))).training
+    assert training.loop is None
+    assert not training.late
