@@ -40,7 +40,7 @@ from auditor.report.model import (
     SettingInForce,
     SubmissionReport,
 )
-from auditor.rulesets import RuleEntry, Ruleset
+from auditor.rulesets import PROBES, RuleEntry, Ruleset
 from auditor.submission.model import Party
 
 ROOM = 180  # characters of a line of code that are shown
@@ -110,6 +110,7 @@ def _submission(report: SubmissionReport, ruleset: Ruleset, prefix: str) -> dict
         "unchecked": words.reasons(report, Outcome.NOT_CHECKED),
         "unchecked_count": sum(c.outcome is Outcome.NOT_CHECKED for c in report.checks),
         "partly": words.reasons(report, Outcome.PARTLY),
+        "probes": [(name, PROBES.get(name, ""), rules) for name, rules in words.probes(report)],
         "findings": [
             {
                 **_finding(each, report, ruleset, links, lines_of, f"{prefix}-f{number}"),
@@ -215,7 +216,7 @@ def _place(place: str, root: str, links: Links) -> _Place:
     path, _, rest = place.partition(":")
     line, _, after = rest.partition(" ")
     if not line.isdecimal() or len(line) > 7:
-        return _Place(place, 0, 0, root, Links("", None))
+        return _Place(place, 0, 0, root, Links("", None, {}))
     found = _Place(path, int(line), 0, root, links)
     found.text += f" {after}" if after else ""
     return found

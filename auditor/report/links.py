@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -19,23 +20,26 @@ class Links:
 
     repository: str
     revision: str | None
+    hosts: Mapping[str, tuple[str, int]]  # of what was unpacked: the file and line it came from
 
     @classmethod
     def of(cls, report: SubmissionReport, ruleset: Ruleset) -> Links:
         known = report.revision and _REVISION.fullmatch(report.revision)
-        return cls(ruleset.repository, report.revision if known else None)
+        return cls(ruleset.repository, report.revision if known else None, report.hosts)
 
     def place(self, path: str, line: int = 0) -> str:
-        """The file at that line, or for what was unpacked from a file that file; else empty."""
+        """The file at that line, or where it was unpacked; empty where that can't be told."""
         if self.revision is None or not path:
             return ""
-        host, payload, _ = path.partition("!payload-")
+        host, unpacked, _ = path.partition("!payload-")
+        if unpacked:
+            host, line = self.hosts.get(path, (host, 0))
         try:
             url = f"{self.repository}/blob/{self.revision}/{quote(host)}"
         except UnicodeEncodeError:
             return ""
         plain = "?plain=1" if host.endswith(".md") else ""
-        return f"{url}{plain}#L{line}" if line > 0 and not payload else url
+        return f"{url}{plain}#L{line}" if line > 0 else url
 
     def commit(self) -> str:
         return f"{self.repository}/commit/{self.revision}" if self.revision else ""

@@ -216,6 +216,10 @@ def _unchecked(report: SubmissionReport) -> str:
                     )
                 )
             )
+    probes = [f"- {inline(name)}: {inline(rules)}" for name, rules in words.probes(report)]
+    if probes:
+        summary = "<details><summary>What a run would settle, by probe</summary>\n"
+        parts.append("\n".join((summary, *probes, "\n</details>")))
     return "\n\n".join(parts) or "Every rule of this ruleset was checked."
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import cycle
+from statistics import fmean
 from typing import Any, TypeGuard
 
 import matplotlib
@@ -162,14 +163,17 @@ def _running(evidence: Evidence, name: str) -> Plot:
     claim = evidence.claims.score
     if claim and _finite(claim.value):
         axes.axhline(claim.value, color=MUTED, linestyle=(0, (1, 2)), linewidth=1.2)
+        above = fmean(score for _, curve in curves for _, score in curve) > claim.value
         axes.annotate(
             f"claimed {visible(claim.text, 20)}",
-            (0, claim.value),
+            (1, claim.value),
             xycoords=("axes fraction", "data"),
             textcoords="offset points",
-            xytext=(4, 4),
+            xytext=(0, -11 if above else 4),
+            ha="right",
             color=MUTED,
         )
+        axes.margins(y=0.12)
     axes.set_xlim(0, 100)
     axes.grid(axis="y", linewidth=0.8)
     axes.set_axisbelow(True)
@@ -185,7 +189,7 @@ def _running(evidence: Evidence, name: str) -> Plot:
     return _plot(figure, name, title, f"The running score goes: {ends}.")
 
 
-def _curve(run: Run) -> list[tuple[float, float]]:
+def _curve(run: Run) -> Curve:
     """Percent done and running score."""
     points = run.log.progress
     return [(100 * p.done, p.val_bpb) for p in points if _finite(p.done) and _finite(p.val_bpb)]
@@ -226,6 +230,7 @@ def _time(evidence: Evidence, name: str) -> Plot:
     return _plot(figure, name, title, f"{'; '.join(words).capitalize()}.{missing}")
 
 
+Curve = list[tuple[float, float]]
 Parts = list[tuple[str, float]]  # what and how much, in the order they are stacked
 
 

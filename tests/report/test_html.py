@@ -147,6 +147,12 @@ def test_claims_are_marked_cell_by_cell(report):
     )
 
 
+def test_what_a_run_would_settle_is_listed(bare):
+    check = replace(bare.checks[0], probes=("exactly once",))
+    text = words_of(parsed(render(Report((replace(bare, checks=(check,)),)), RULESET)))
+    assert "exactly once (each validation target is scored once, and none is left out):" in text
+
+
 def test_what_has_no_data_is_left_out_and_said(report):
     empty = replace(report.evidence, runs=())
     text = words_of(parsed(render(Report((replace(report, evidence=empty),)), RULESET)))
@@ -163,7 +169,7 @@ def test_waivers_stay_visible(bare):
     idle = IdleWaiver("waivers.toml:9", "slot", "matches no finding")
     page = render(Report((replace(bare, findings=findings),), idle_waivers=(idle,)), RULESET)
     text = words_of(parsed(page))
-    assert "All findings are waived." in text
+    assert "The checks that ran found nothing that is not waived." in text
     assert "agreed on #1 (a maintainer, 2026-05-02; waivers.toml:3)" in text
     assert "waivers.toml:9: slot: matches no finding" in text
 
@@ -226,7 +232,8 @@ def test_the_index_links_to_every_page(whole, report):
     tree = parsed(index(both, RULESET, ["a.html", "b.html"]))
     assert [e.attrib["href"] for e in tree.iter() if e.tag == "a"] == ["a.html", "b.html"]
     text = words_of(tree)
-    assert "Violation 1 violation, 1 question, 1 note 3 of 6 ran" in text
+    assert "breaks target-in-key (N1); please show slot (C1)" in text
+    assert "1 violation, 1 question, 1 note" in text and "3 of 6 ran" in text
     assert "nowhere: no such folder" in text
 
 
