@@ -14,6 +14,7 @@ from auditor.rules import (
     import_failure,
     late_calibration,
     layout,
+    lossy_tokenizer,
     margin,
     network_at_eval,
     non_causal_model,
@@ -74,5 +75,6 @@ RULES: tuple[Rule, ...] = (
     hardware.RULE,
     network_at_eval.RULE,
     external_data.RULE,
+    lossy_tokenizer.RULE,
     robustness.RULE,
 )
