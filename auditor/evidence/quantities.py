@@ -49,7 +49,7 @@ _ASIDE = frozenset(
     " estimate estimated estimates predicted prediction projected expected extrapolated invalid"
     " retracted oracle lineage credits hyperparameters config configuration architecture parent"
     " reference old original originally buggy allowed naive compliance beat disclosure history uniform"
-    " checkpoint milestone milestones experiment experiments alternative subset proxy smoke other"
+    " checkpoint milestone milestones experiment experiments alternative subset smoke other"
     " p value statistic df goal hoped teacher unigram curve local"
     " reproduction reproduced initial diagnostic diagnostics rejected negative failed sweep".split()
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from statistics import fmean
 
@@ -60,10 +61,10 @@ def _score(record: Record, shown: Shown) -> Iterator[Finding]:
         text = f"{claimed.text} is claimed, the mean of {_runs(logged)} is {mean:.6f}"
         yield _claim(Level.NOTE, record, claimed, text)
         return
-    runs = f"{_runs(logged)} with {_range(logged)}"
+    runs = f"{_runs(logged)} end{'s' if len(logged) == 1 else ''} with {_range(logged)}"
     if len(logged) > 1:
         runs += f", {mean:.5f} in the mean"
-    text = f"{claimed.text} is claimed and no log shows it; the logs end {runs}"
+    text = f"{claimed.text} is claimed and no log shows it; {runs}"
     level = _weight(record, shown, claimed, best)
     words = {Level.VIOLATION: "breaks", Level.SUSPECT: "appears to break"}
     gap = "; another run may have it" if level is Level.SUSPECT else ""
@@ -265,10 +266,10 @@ def _times(record: Record) -> Iterator[Finding]:
             if stated.role != "final" or stated.of == "std" or not stated.value:
                 continue
             runs = [r for r in record.runs if stated.seed in (None, r.seed)]
-            shown = [seconds for run in runs for seconds in _seconds(run, phase)]
+            shown = [seconds for run in runs for seconds in _seconds(run, phase) if seconds > 0]
             if not shown:
                 continue
-            nearest = min(shown, key=lambda s: abs(s - stated.value))
+            nearest = min(shown, key=lambda s: abs(math.log(s / stated.value)))
             off = abs(nearest - stated.value)
             if off <= max(stated.unit, _NEAR_SECONDS * stated.value):
                 continue
@@ -278,7 +279,7 @@ def _times(record: Record) -> Iterator[Finding]:
                 f"{stated.value:,.0f} s of {word} are stated{whose}; "
                 f"the nearest time in the logs is {nearest:,.1f} s"
             )
-            far = stated.value < (1 - _FAR_SECONDS) * min(shown)
+            far = stated.value < (1 - _FAR_SECONDS) * nearest
             level = Level.QUESTION if far else Level.NOTE
             yield RULE.finding(
                 level, stated.path, stated.line, f"please show the clock: {text}" if far else text
