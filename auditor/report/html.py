@@ -11,26 +11,23 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
-from rich.cells import cell_len
 
 from auditor import __version__
 from auditor.evidence.headline import seed_of
 from auditor.evidence.record import Run
 from auditor.evidence.summary import QUANTITIES, Reading, figure
+from auditor.report import html_code, words
 from auditor.report import links as linking
-from auditor.report import words
 from auditor.report.claims_table import COLUMNS, ClaimRow, amount, claim_rows
 from auditor.report.escape import visible
-from auditor.report.frame import Row, excerpt, shown, source_lines
-from auditor.report.highlight import Line as Pieces
-from auditor.report.highlight import Piece, highlighted
+from auditor.report.frame import source_lines
 from auditor.report.links import Links
-from auditor.report.listing import Excerpt, Line, Lines, listing
+from auditor.report.listing import Lines, listing
 from auditor.report.model import (
     Check,
     Finding,
@@ -43,7 +40,6 @@ from auditor.report.model import (
 from auditor.rulesets import PROBES, RuleEntry, Ruleset
 from auditor.submission.model import Party
 
-ROOM = 180  # characters of a line of code that are shown
 LONGEST = 2_000  # characters of any text
 
 LEVEL_WORDS = {**words.WORDS, Level.NOTE: "to note"}
@@ -173,7 +169,7 @@ def _finding(
     lines_of: Lines,
     anchor: str,
 ) -> dict[str, Any]:
-    excerpts = listing(finding, lines_of, ROOM)
+    excerpts = listing(finding, lines_of, html_code.ROOM)
     paths = {excerpt.path: number for number, excerpt in enumerate(excerpts, start=1)}
     return {
         "finding": finding,
@@ -186,7 +182,7 @@ def _finding(
         "excerpts": [
             {
                 "place": _Place(each.path, 0, 0, report.path, links),
-                "code": _code(each, lines_of, links, f"{anchor}-{number}"),
+                "code": html_code.rows(each, lines_of, links, f"{anchor}-{number}"),
             }
             for number, each in enumerate(excerpts, start=1)
         ],
@@ -195,7 +191,7 @@ def _finding(
                 "text": step.text,
                 "place": _Place(step.path, step.line, step.line, report.path, links),
                 "row": f"{anchor}-{paths[step.path]}-L{step.line}" if step.path in paths else "",
-                "code": _one_line(step.path, step.line, step.column, lines_of),
+                "code": html_code.one_line(step.path, step.line, step.column, lines_of),
             }
             for step in finding.steps
         ],
@@ -220,80 +216,6 @@ def _place(place: str, root: str, links: Links) -> _Place:
     found = _Place(path, int(line), 0, root, links)
     found.text += f" {after}" if after else ""
     return found
-
-
-def _code(excerpt: Excerpt, lines_of: Lines, links: Links, anchor: str) -> Markup:
-    """The rows of an excerpt: number, steps, code."""
-    numbers = (line.row.number for line in excerpt.lines)
-    pieces = highlighted(excerpt.path, lines_of(excerpt.path), numbers)
-    rows = Markup("")
-    for line in excerpt.lines:
-        code = _marked(line.row, excerpt.path, pieces[line.row.number], excerpt.indent)
-        rows += _row(line, code, links.place(excerpt.path, line.row.number), anchor)
-    return rows
-
-
-def _row(line: Line, code: Markup, href: str, anchor: str) -> Markup:
-    row = line.row
-    number = Markup('<span class="no">{}</span>').format(row.number)
-    if href:
-        number = Markup('<a class="no" href="{}">{}</a>').format(href, row.number)
-    finding = anchor.rpartition("-")[0]
-    steps = Markup("").join(
-        Markup('<a class="step" href="#{}-step{}">{}</a>').format(finding, step, step)
-        for step in line.steps
-    )
-    gap = Markup('<span class="gap">&#8943;</span>') if line.gap else Markup("")
-    kinds = "row main" if line.main else "row marked" if row.marked else "row"
-    return Markup('{}<span class="{}" id="{}-L{}">{}<span class="at">{}</span>{}\n</span>').format(
-        gap, kinds, anchor, row.number, number, steps, code
-    )
-
-
-def _marked(row: Row, path: str, pieces: Pieces, indent: int = 0) -> Markup:
-    """The row's code in colours, with the place of the finding or step in it marked."""
-    known = [Piece(kind, shown(text)) for kind, text in pieces]
-    if "".join(piece.text for piece in known).rstrip() != row.code:  # a part of a long line
-        known = highlighted(path, [row.code], (1,))[1]
-    start, end = _characters(row)
-    code, at = Markup(""), 0
-    for kind, text in known:
-        cuts = sorted(
-            {0, len(text), *(min(max(cut - at, 0), len(text)) for cut in (start, end, indent))}
-        )
-        for first, last in pairwise(cuts):
-            if at + first >= indent:
-                code += _piece(kind, text[first:last], marked=start <= at + first < end)
-        at += len(text)
-    return code
-
-
-def _piece(kind: str, text: str, marked: bool) -> Markup:
-    span = Markup('<span class="{}">{}</span>').format(kind, text) if kind else Markup.escape(text)
-    return Markup("<mark>{}</mark>").format(span) if marked else span
-
-
-def _characters(row: Row) -> tuple[int, int]:
-    """Where the marked part starts and ends in the row's code, in characters."""
-    if row.caret is None:
-        return 0, 0
-    widths = [cell_len(char) for char in row.code]
-    start = _index(widths, row.caret[0])
-    return start, _index(widths, sum(row.caret))
-
-
-def _index(widths: Sequence[int], cells: int) -> int:
-    passed = 0
-    for at, width in enumerate(widths):
-        if passed >= cells:
-            return at
-        passed += width
-    return len(widths)
-
-
-def _one_line(path: str, line: int, column: int, lines_of: Lines) -> Markup:
-    code = excerpt(lines_of(path), line, column, ROOM)
-    return _marked(Row(line, code), path, []) if code else Markup("")
 
 
 def _checks(report: SubmissionReport, ruleset: Ruleset) -> Iterator[tuple[Check, RuleEntry, str]]:
