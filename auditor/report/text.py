@@ -49,6 +49,7 @@ class TextRenderer:
         self._width = max(40, self._console.width)
         self._ruleset = ruleset
         self._show_settings = show_settings
+        self._lines: list[Text] = []  # printed at once: rich asks for the terminal at each print
 
     def submission(self, report: SubmissionReport) -> None:
         """Everything there is to say about one submission."""
@@ -62,19 +63,24 @@ class TextRenderer:
         if self._show_settings:
             self._settings(report)
         self._summary(report)
+        self._flush()
 
     def problem(self, problem: Problem) -> None:
         """An input that held no readable submission."""
         self._line(f"not audited: {visible(problem.where, PROSE)}", "bold")
         self._prose(f"  {problem.party.value}: ", f"{problem.what}; {problem.remedy}", hang=4)
         self._line()
+        self._flush()
 
     def closing(self, report: Report) -> None:
         """Waivers that waived nothing, and one line over all inputs if there were several."""
         idle = ((each.at, f"{each.rule}: {each.why}") for each in report.idle_waivers)
         self._grouped("unused waivers:", idle)
-        if len(report.submissions) + len(report.problems) < 2:
-            return
+        if len(report.submissions) + len(report.problems) > 1:
+            self._over_all(report)
+        self._flush()
+
+    def _over_all(self, report: Report) -> None:
         verdicts = Counter(each.verdict for each in report.submissions)
         parts = [f"{words.spoken(name)} {verdicts[name]}" for name in VERDICTS if verdicts[name]]
         if report.problems:
@@ -139,6 +145,7 @@ class TextRenderer:
                 ", ".join(words.inside(branch, report.path) for branch in setting.decides) or "-",
             )
             table.add_row(*(Text(visible(cell, PROSE)) for cell in cells))
+        self._flush()
         self._console.print(table if report.settings else "no settings are read")
         self._line()
 
@@ -187,7 +194,12 @@ class TextRenderer:
         self._print(line)
 
     def _print(self, text: Text) -> None:
-        self._console.print(text, soft_wrap=True)
+        self._lines.append(text)
+
+    def _flush(self) -> None:
+        if self._lines:
+            self._console.print(Text("\n").join(self._lines), soft_wrap=True)
+        self._lines.clear()
 
 
 def _ruling(finding: Finding) -> str:
