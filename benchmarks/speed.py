@@ -11,6 +11,7 @@ each: CPU time is what to trust on a machine that is busy with something else.
 from __future__ import annotations
 
 import argparse
+import compileall
 import resource
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from statistics import median
 
+import auditor
 from auditor.submission.git import GitError, GitRepository
 
 RECORDS = "records/track_10min_16mb"
@@ -55,6 +57,7 @@ def main() -> None:
     parser.add_argument("--repo", required=True, help="a clone with the pull-request refs")
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
+    compileall.compile_dir(str(Path(auditor.__file__).parent), quiet=1)  # as pip leaves a package
     with tempfile.TemporaryDirectory() as folder:
         scripts = {pr: _extract(arguments.repo, pr, Path(folder)) for pr in SEEDS}
         audits = {pr: Times() for pr in SEEDS}

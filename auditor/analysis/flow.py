@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from auditor.analysis.graph import Node, Store, inputs, may_precede, roots
+from auditor.analysis.graph import Node, Store, inputs, may_precede, roots, shares_loop
 from auditor.analysis.trace.core import Core
 
 _SHAPE_ONLY = frozenset(
@@ -20,10 +20,13 @@ _SHAPE_ONLY = frozenset(
 _STATELESS = frozenset("const ext binop unop compare bool function class loopvar env slice".split())
 """Values that are no allocation and no view of one: nothing updates them in place."""
 
+_ASKING = frozenset(("attr", "method", "call"))
+_OPENED = frozenset("tuple list dict set proj elem index".split())  # `inputs` opens these
+
 
 def takes_content(node: Node) -> bool:
     """Whether the node's value depends on the values it is made from, not just on their form."""
-    return not (node.op in ("attr", "method", "call") and node.data in _SHAPE_ONLY)
+    return not (node.op in _ASKING and node.data in _SHAPE_ONLY)
 
 
 class Flow:
@@ -66,7 +69,7 @@ class Flow:
         if self._users is None:
             table: dict[int, list[Node]] = {}
             for node in self.nodes:
-                for source in inputs(node):
+                for source in inputs(node) if node.op in _OPENED else node.args:
                     table.setdefault(source.uid, []).append(node)
             self._users = table
         return self._users
@@ -101,17 +104,20 @@ class Flow:
         seen: set[int] = set()
         todo = list(start)
         updates = self._updates
-        while todo and len(seen) < limit:
+        while todo and len(seen) < limit:  # the hottest loop of an audit
             node = todo.pop()
             if node.uid in seen:
                 continue
             seen.add(node.uid)
             yield node
-            if not takes_content(node) or (through is not None and not through(node)):
+            op = node.op
+            if op in _ASKING and node.data in _SHAPE_ONLY:  # takes_content, without the call
+                continue
+            if through is not None and not through(node):
                 continue
             if places:
                 todo.extend(a for a in node.args if a.uid not in seen)
-            for source in inputs(node):
+            for source in inputs(node) if op in _OPENED else node.args:
                 uid = source.uid
                 if uid not in seen:
                     todo.append(source)
@@ -120,7 +126,7 @@ class Flow:
                     if known is None:
                         known = self.stores(source)
                     for store in known:
-                        if not may_precede(store.at, node):
+                        if store.at.uid > node.uid and not shares_loop(store.at, node):
                             continue
                         if store.value.uid not in seen:
                             todo.append(store.value)

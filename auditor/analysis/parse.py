@@ -7,7 +7,8 @@ import re
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 from auditor.submission.model import Party, Problem, SourceFile
@@ -106,6 +107,22 @@ def statements(tree: ast.Module) -> Iterator[tuple[ast.stmt, int]]:
                     if isinstance(child, ast.stmt):
                         yield child, depth
         level = inner
+
+
+def nodes_on(tree: ast.Module, lines: Iterable[int]) -> Iterator[ast.AST]:
+    """The nodes whose text covers one of these lines; what lies elsewhere is not looked into."""
+    wanted = sorted(set(lines))
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
+        first = getattr(node, "lineno", None)
+        if first is not None:
+            decorators = getattr(node, "decorator_list", ())  # above the line of the definition
+            at = bisect_left(wanted, min([first, *(d.lineno for d in decorators)]))
+            if at == len(wanted) or wanted[at] > (getattr(node, "end_lineno", None) or first):
+                continue
+        yield node
+        todo.extend(ast.iter_child_nodes(node))
 
 
 def _bounded(tree: ast.Module) -> ast.Module | tuple[str, Party]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from auditor.analysis.flow import Flow, takes_content
-from auditor.analysis.graph import Node, Store
+from auditor.analysis.graph import Node, Store, inputs
 from auditor.analysis.scores import last_name
 from auditor.analysis.tokens import Tokens
 
@@ -17,6 +17,10 @@ _LOSSY_CALLS = frozenset(
     "bitwise_right_shift right_shift".split()
 )
 _READERS = frozenset("gather index_select take take_along_dim take_along_axis embedding".split())
+_PLACES = _READERS | frozenset("argmax topk argsort len multinomial".split())
+_NO_ARITHMETIC = frozenset(
+    "forward const ext loopvar compare bool function object slice".split()
+)  # what no key is computed through
 _COUNTS = frozenset("bincount unique histogram histc Counter add_at".split())
 _HISTOGRAMS = frozenset("bincount histogram histc Counter".split())
 _FILLED = frozenset("load load_file frombuffer read open fromfile loads unpack decompress".split())
@@ -115,34 +119,15 @@ class Tables:
             if self.tokens.of(node):
                 yield KeyToken(node, lossy, (*steps, node))
                 continue
-            if node.op in (
-                "forward",
-                "const",
-                "ext",
-                "loopvar",
-                "compare",
-                "bool",
-                "function",
-                "object",
-                "slice",
-            ):
+            if node.op in _NO_ARITHMETIC or not takes_content(node):
                 continue
-            if not takes_content(node):
-                continue
-            if node.op in ("call", "method") and last_name(node) in _READERS | {
-                "argmax",
-                "topk",
-                "argsort",
-                "len",
-                "multinomial",
-            }:
+            name = last_name(node) if node.op in ("call", "method") else ""
+            if name in _PLACES:
                 continue
             deeper = lossy or (node.op == "binop" and node.data in _LOSSY_OPS)
-            deeper = deeper or (
-                node.op in ("call", "method") and last_name(node).rstrip("_") in _LOSSY_CALLS
-            )
+            deeper = deeper or name.rstrip("_") in _LOSSY_CALLS
             trail = (*steps, node) if len(steps) < 12 else steps
-            sources = [node.args[0]] if node.op == "index" else list(_inputs(node))
+            sources = node.args[:1] if node.op == "index" else inputs(node)
             for source in sources:
                 todo.append((source, deeper, trail))
                 if source.op not in ("const", "ext") and not self.tokens.of(source):
@@ -169,7 +154,7 @@ class Tables:
                     return node
                 continue
             hashed = hashed or (node.op == "binop" and node.data in _LOSSY_OPS)
-            sources = node.args[:1] if node.op in ("index", "method") else _inputs(node)
+            sources = node.args[:1] if node.op in ("index", "method") else inputs(node)
             todo.extend((s, hashed) for s in sources if node.op not in ("const", "ext", "slice"))
         return None
 
@@ -222,12 +207,6 @@ class Tables:
         return last_name(node) in _HISTOGRAMS and any(
             True for arg in node.args for _ in self.key_tokens(arg)
         )
-
-
-def _inputs(node: Node) -> list[Node]:
-    from auditor.analysis.graph import inputs
-
-    return list(inputs(node))
 
 
 def _parts(key: Node) -> list[Node]:

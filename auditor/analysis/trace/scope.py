@@ -9,9 +9,19 @@ _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
+# Fields that hold no syntax to look into: operators, contexts, plain values.
+_PLAIN = frozenset("ctx op ops id attr arg asname level kind type_comment".split())
+_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {}
+
+
 def children(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes directly under ``node``; twice as fast as `ast.iter_child_nodes`."""
-    for name in node._fields:
+    """The nodes directly under ``node``, but for operators; much faster than `ast.iter_child_nodes`."""
+    kind = type(node)
+    fields = _FIELDS.get(kind)
+    if fields is None:
+        own = () if kind is ast.Constant else node._fields
+        fields = _FIELDS[kind] = tuple(f for f in own if f not in _PLAIN)
+    for name in fields:
         value: object = getattr(node, name, None)
         if isinstance(value, list):
             for item in value:
