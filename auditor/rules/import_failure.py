@@ -46,14 +46,13 @@ _IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+(\w+)[\w.]*[ \t]+import\b|import[ \t]+(.+))", re.MULTILINE
 )
 _TRY = (ast.Try, getattr(ast, "TryStar", ast.Try))
-# An f-string whose replacement field holds the string's own quote: grammar of 3.12.
-_NESTED = [  # begins with a set of letters, which is searched for several times as fast
-    re.compile(
-        rf"[fF](?:(?<!\w[fF])|(?<=[rR][fF])(?<!\w[rR][fF]))[rR]?{q}"
-        rf"(?:\\.|{{{{|{{[^{q}{{}}\n]*}}|[^{q}\\{{\n])*{{(?!{{)[^{q}{{}}\n]*{q}"
-    )
+# An f-string whose replacement field holds the string's own quote (grammar of 3.12), from that quote
+# on. Searched for behind each prefix, because plain searches for a few letters are fast.
+_PREFIXES = ("f", "F", "fr", "Fr", "fR", "FR")
+_NESTED = {
+    q: re.compile(rf"{q}(?:\\.|{{{{|{{[^{q}{{}}\n]*}}|[^{q}\\{{\n])*{{(?!{{)[^{q}{{}}\n]*{q}")
     for q in "\"'"
-]
+}
 _RAN_ON = re.compile(r"\bRunning Python (3\.\d+)")
 _WANTS = re.compile(r"(?i)\bpython[ `=:>~]{0,4}(3\.\d+)")
 _NEWER = (3, 12)
@@ -112,8 +111,7 @@ def _too_new(submission: Submission, sources: list[SourceFile]) -> Iterator[Find
 
 def _newer_line(source: SourceFile) -> tuple[str, int] | None:
     """Where a source uses the newer grammar of f-strings first."""
-    starts = [match.start() for pattern in _NESTED for match in pattern.finditer(source.text)]
-    lines = {source.text.count("\n", 0, start) + 1 for start in starts[:200]}
+    lines = {source.text.count("\n", 0, start) + 1 for start in _nested(source.text)}
     if not lines:
         return None
     try:
@@ -124,6 +122,18 @@ def _newer_line(source: SourceFile) -> tuple[str, int] | None:
     spans = [n.lineno for n in nodes_on(tree, lines) if isinstance(n, ast.JoinedStr)]
     found = lines & set(spans)
     return (source.path, min(found)) if found else None
+
+
+def _nested(text: str) -> Iterator[int]:
+    """Where something like an f-string with its own quote inside begins."""
+    for quote, pattern in _NESTED.items():
+        for prefix in _PREFIXES:
+            opening = f"{prefix}{quote}"
+            start = text.find(opening)
+            while start >= 0:
+                if pattern.match(text, start + len(prefix)):
+                    yield start
+                start = text.find(opening, start + 1)
 
 
 def _stated_python(submission: Submission) -> tuple[tuple[int, int], str] | None:
@@ -150,14 +160,12 @@ def _version(text: str) -> tuple[int, int]:
 def _missing(record: Record, sources: list[SourceFile]) -> Iterator[Finding]:
     submission = record.submission
     local = {part for name in submission.modules for part in (name.split(".")[0], name)}
-    told = "\n".join(
-        source.text.lower()
-        for source in (*submission.requirements, *submission.readme, *submission.run_scripts)
-    )
     reported: set[str] = set()
     for source in sources:
         unknown = _imported(source.text) - PROVIDED - sys.stdlib_module_names - local - reported
-        unknown = {name for name in unknown if not _is_told(name, told)}
+        if unknown:
+            told = _told(submission)
+            unknown = {name for name in unknown if not _is_told(name, told)}
         if not unknown:
             continue
         for name, line in _unguarded(source, record):
@@ -188,6 +196,12 @@ def _imported(text: str) -> set[str]:
             if word:
                 found.add(word[1])
     return found
+
+
+def _told(submission: Submission) -> str:
+    """Everything beside the script that may name a package, in lower case."""
+    sources = (*submission.requirements, *submission.readme, *submission.run_scripts)
+    return "\n".join(source.text.lower() for source in sources)
 
 
 def _is_told(name: str, told: str) -> bool:

@@ -48,13 +48,13 @@ def _line_limit(submission: Submission) -> Iterator[Finding]:
 def _unread_settings(submission: Submission) -> Iterator[Finding]:
     """Variables that a README sets and no code so much as names."""
     code = _code(submission)
-    if _READS_ALL.search(code):
-        return
     unread: dict[str, Claim] = {}
     for claim in submission.claims:
         is_variable = claim.kind == "readme" and claim.name.isupper() and "_" in claim.name
         if is_variable and claim.name not in code and not _LIBRARIES.search(claim.name):
             unread.setdefault(claim.name, claim)
+    if not unread or _READS_ALL.search(code):
+        return
     by_place: dict[tuple[str, int], list[Claim]] = {}
     for claim in unread.values():
         by_place.setdefault((claim.path, claim.line), []).append(claim)

@@ -31,6 +31,7 @@ PROBES = {
     "opened files": "which files are read, and when",
     "no network": "the evaluation ends with the same score without a network",
     "artifact alone": "the score comes from a process that has the artifact and the code only",
+    "moving weights": "each weight that a step should change changes, and no other does",
     "smoke run": "the script starts and ends in its own folder",
 }
 
