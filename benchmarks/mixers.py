@@ -12,7 +12,6 @@ million tokens.
 from __future__ import annotations
 
 import argparse
-import ast
 import math
 import os
 import resource
@@ -26,6 +25,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+import seed_code
 
 from reference_impl.mixers import (
     EntropyWeight,
@@ -45,28 +45,11 @@ MAGIC, HEADER = 20240520, 256
 REPEATS = 3
 SETTINGS = NgramSettings(VOCAB, order=10)
 WEIGHT = EntropyWeight(0.20, 0.55, 3.0)
-RECORDS = "records/track_10min_16mb"
-SEEDS = {  # pull request: commit, file, class
-    "1094": (
-        "69cf56ae6",
-        "2026-03-29_SwarmDesigned_CausalBackoffNgramMixer_0.4027/swarm_agents.py",
-        "BackoffNgramMixer",
-    ),
-    "803": (
-        "d9cf80d9d",
-        "2026-03-26_ComplementaryBackoff_0.4416/train_gpt.py",
-        "BackoffNgramMixer",
-    ),
-    "825": (
-        "79ae889af",
-        "2026-03-26_OrderAdaptive_BackoffMixer/train_gpt.py",
-        "BackoffNgramMixer",
-    ),
-    "864": (
-        "74c599514",
-        "2026-03-26_11L_ParallelMuon_NgramBackoff/train_gpt.py",
-        "NgramEvalCache",
-    ),
+MIXERS = {  # pull request: file, class
+    "1094": ("swarm_agents.py", "BackoffNgramMixer"),
+    "803": ("train_gpt.py", "BackoffNgramMixer"),
+    "825": ("train_gpt.py", "BackoffNgramMixer"),
+    "864": ("train_gpt.py", "NgramEvalCache"),
 }
 
 
@@ -81,7 +64,10 @@ def main() -> int:
     print(f"{len(tokens):,} tokens")
     quality(tokens, arguments.tokenizer)
     sums(tokens)
-    speeds(tokens, arguments.repo)
+    try:
+        speeds(tokens, arguments.repo)
+    except seed_code.MissingSeed as error:
+        sys.exit(str(error))
     if arguments.grow:
         grow()
     return 0
@@ -193,47 +179,11 @@ def seed_rates(repo: str, tokens: np.ndarray) -> Iterator[tuple[str, float]]:
     torch.set_num_threads(1)
     warm, timed = tokens[: 1 << 19], tokens[: (1 << 19) + (1 << 18) + 1]
     with torch.inference_mode():
-        for pr, (commit, path, name) in SEEDS.items():
-            mixer = seed_class(repo, commit, f"{RECORDS}/{path}", name)
+        for pr, (file, name) in MIXERS.items():
+            # With a constant model in place of the neural one.
+            mixer = seed_code.definition(repo, pr, file, name, {"F": ConstantModel})
             seconds = PROTOCOLS[pr](mixer, warm, timed)
             yield pr, (len(timed) - len(warm) - 1) / seconds
-
-
-def seed_class(repo: str, commit: str, path: str, name: str) -> Any:
-    """A mixer's class, run with the helpers and constants that it names and a constant model."""
-    import torch
-
-    text = subprocess.run(
-        ["git", "-C", repo, "show", f"{commit}:{path}"], capture_output=True, text=True, check=False
-    )
-    if text.returncode:
-        sys.exit(f"{repo}: {text.stderr.strip()}; fetch +refs/pull/*/head:refs/pull/*/head")
-    tree = ast.parse(text.stdout)
-    kept: list[ast.stmt] = ast.parse("from __future__ import annotations").body
-    kept += [node for node in tree.body if _names(node) & _needed(tree, name)]
-    space: dict[str, Any] = {"torch": torch, "Tensor": torch.Tensor, "F": ConstantModel}
-    space |= {"os": os, "math": math, "np": np}
-    exec(compile(ast.Module(kept, []), f"{commit}:{path}", "exec"), space)
-    return space[name]
-
-
-def _names(node: ast.stmt) -> set[str]:
-    """What a statement at the top of a module defines."""
-    if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
-        return {node.name}
-    return {t.id for t in getattr(node, "targets", ()) if isinstance(t, ast.Name)}
-
-
-def _needed(tree: ast.Module, name: str) -> set[str]:
-    """The name and every name that its definition leads to."""
-    found, todo = {name}, [name]
-    while todo:
-        wanted = todo.pop()
-        for node in (n for n in tree.body if wanted in _names(n)):
-            used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-            todo += used - found
-            found |= used
-    return found
 
 
 class ConstantModel:
