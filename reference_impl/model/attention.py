@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import torch
@@ -143,30 +142,33 @@ def rotate(x: Tensor, rotation: Rotation) -> Tensor:
 # ---- the product ----
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Causal attention: q [B, T, heads, head_dim], k and v [B, T, kv_heads, head_dim]; as q.
-
-    By flash-attn for bf16 on Hopper or later, where it is installed, else by torch.
-    """
-    flash = _flash_attention(q.device) if q.is_cuda and q.dtype == torch.bfloat16 else None
-    if flash is not None:
-        y: Tensor | tuple[Tensor, ...] = flash(q, k, v, causal=True)
-        return y[0] if isinstance(y, tuple) else y  # some versions give the normaliser as well
-    q, k, v = (x.transpose(1, 2) for x in (q, k, v))
-    shared = q.size(1) != k.size(1)
-    return scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=shared).transpose(1, 2)
-
-
-@cache
-def _flash_attention(device: torch.device) -> Callable[..., Any] | None:
-    if torch.cuda.get_device_capability(device) < (9, 0):
-        return None
+def _installed_flash_attention() -> Callable[..., Any] | None:
     for module in ("flash_attn_interface", "flash_attn"):
         try:
             return importlib.import_module(module).flash_attn_func  # type: ignore[no-any-return]
         except (ImportError, AttributeError):
             continue
     return None
+
+
+_flash_attention = _installed_flash_attention()
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Causal attention: q [B, T, heads, head_dim], k and v [B, T, kv_heads, head_dim]; as q.
+
+    By flash-attn for bf16 on Hopper or later, where it is installed, else by torch.
+    """
+    if _flash_attention is not None and q.dtype == torch.bfloat16 and _is_hopper(q):
+        y: Tensor | tuple[Tensor, ...] = _flash_attention(q, k, v, causal=True)
+        return y[0] if isinstance(y, tuple) else y  # some versions give the normaliser as well
+    q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+    shared = q.size(1) != k.size(1)
+    return scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=shared).transpose(1, 2)
+
+
+def _is_hopper(x: Tensor) -> bool:
+    return x.is_cuda and torch.cuda.get_device_capability(x.device) >= (9, 0)
 
 
 def _split(x: Tensor, heads: int) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from reference_impl import presets
-from reference_impl.model import GPT, ModelConfig
+from reference_impl.model import GPT, ModelConfig, attention
 from reference_impl.model.attention import (
     attend,
     rotate,
@@ -131,6 +131,51 @@ def test_softcap_bounds_the_logits() -> None:
 def test_one_token_and_one_layer() -> None:
     model = GPT(ModelConfig(layers=1, xsa_last=1, value_embedding_layers=(0,)))
     assert model(tokens(1)).shape == (2, 1, 1024)
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_all_layers_keep_the_precision_that_they_are_given(name: str) -> None:
+    """On a GPU the embeddings give bf16, and no float32 weight may widen it again."""
+    model = noisy(presets.tiny(presets.load(name).model)).eval()
+    seen = tokens()
+    exact = model(seen)
+    embed = model._embed
+    model._embed = lambda tokens: embed(tokens).bfloat16()  # type: ignore[method-assign]
+    assert model.hidden(seen).dtype == torch.bfloat16
+    rounded = model(seen)
+    assert rounded.dtype == torch.float32
+    assert torch.allclose(rounded, exact, atol=0.05 * float(exact.detach().abs().max()))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("name", presets.names())
+def test_a_gpu_gives_the_same_in_bf16(name: str) -> None:
+    model = noisy(presets.tiny(presets.load(name).model)).eval()
+    seen = tokens()
+    with torch.inference_mode():
+        exact = model(seen)
+        found = model.cuda()(seen.cuda()).cpu()
+    assert torch.allclose(found, exact, atol=0.05 * float(exact.abs().max()))
+
+
+@pytest.mark.parametrize("normaliser", [False, True])
+def test_flash_attention_is_called_where_it_is_there(
+    normaliser: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its layout is ours: [B, T, heads, head_dim]. Some versions give a second result."""
+
+    def flash(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> object:
+        assert causal
+        return (q + 1, q[..., 0]) if normaliser else q + 1
+
+    q, k = torch.zeros(1, 3, 4, 8), torch.zeros(1, 3, 2, 8)
+    monkeypatch.setattr(attention, "_flash_attention", flash)
+    assert not attend(q.bfloat16(), k.bfloat16(), k.bfloat16()).any()  # no Hopper
+    monkeypatch.setattr(attention, "_is_hopper", lambda x: True)
+    assert not attend(q, k, k).any()  # not bf16
+    y = attend(q.bfloat16(), k.bfloat16(), k.bfloat16())
+    assert y.shape == q.shape
+    assert (y == 1).all()
 
 
 # ---- the loss ----
