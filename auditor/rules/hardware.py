@@ -42,6 +42,12 @@ def check_record(record: Record) -> Iterable[Finding]:
 def _wrong_count(record: Record, counted: list[tuple[Run, Figure]]) -> Finding:
     asked = record.limits.world_size
     run, size = next((c for c in counted if _shows_claim(record, c[0])), counted[0])
+    if any(log.world_size and log.world_size.value == asked for log in record.logs):
+        text = (
+            f"please show which run is entered: this one has world size {size.value:.0f}, "
+            f"another log {asked}"
+        )
+        return RULE.finding(Level.QUESTION, run.log.path, size.line, text)
     shown = f"world size {size.value:.0f} where {asked} GPUs are asked, and no log shows {asked}"
     if _shows_claim(record, run):
         text = (

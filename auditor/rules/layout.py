@@ -25,7 +25,8 @@ _MAY_BE_LOG = re.compile(
 _NEVER_LOG = re.compile(r"(?i)(?:^|/)(?:requirements|commands?)[^/]*\.txt$|\.(?:py|sh|md|json)$")
 _LOG_LINE = re.compile(r"(?m)^\W*step[: ]?\d+.*loss")
 _DRAFT = re.compile(
-    r"(?i)\b(?:draft|wip|tbd|work[- ]in[- ]progress|awaiting|not yet (?:been )?run)\b"
+    r"(?i)\b(?:draft|wip|tbd|work[- ]in[- ]progress|awaiting|not yet (?:been )?run|preliminary"
+    r"|projected (?:val_?)?bpb)\b"
 )
 _NAMED = 3  # paths that a message names
 
@@ -162,7 +163,8 @@ def _standing(record: Record, folder: Folder, missing: list[str]) -> tuple[Level
         )
     if submission.metadata is not None and not folder.claims_score:
         return Level.SUSPECT, "; submission.json states no val_bpb, so it may be a draft"
-    if _DRAFT.search(told) or _DRAFT.search(submission.path.replace("_", " ")):
+    metadata = submission.metadata_file.text if submission.metadata_file else ""
+    if any(_DRAFT.search(s) for s in (told, metadata, submission.path.replace("_", " "))):
         return Level.SUSPECT, "; it may be a draft"
     trains = posixpath.basename(submission.entry.path).startswith("train")
     if submission.metadata is None and not (trains and record.claims.score):

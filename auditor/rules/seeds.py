@@ -69,14 +69,15 @@ def _one_checkpoint(record: Record, runs: Mapping[int, Run]) -> Finding:
     first = next(iter(runs.values()))
     figure = first.log.model_bytes or first.log.total_bytes
     assert figure is not None
+    none = "none of their logs trains"
     same = f"the same model of {figure.value:,.0f} bytes with the same score before adaptation"
     if len(files) == 1 and None not in files:
-        text = f"breaks: seeds {seeds} are one trained model, {files.pop()}: no log trains, each has {same}"
+        text = (
+            f"breaks: seeds {seeds} are one trained model, {files.pop()}: {none}, each has {same}"
+        )
         level = Level.VIOLATION
     else:
-        text = (
-            f"appears to break: seeds {seeds} are one trained model: no log trains, each has {same}"
-        )
+        text = f"appears to break: seeds {seeds} are one trained model: {none}, each has {same}"
         level = Level.SUSPECT
     steps = tuple(_sized(run) for run in runs.values())
     return RULE.finding(level, first.log.path, figure.line, text, steps=steps)

@@ -239,3 +239,17 @@ def test_any_text_is_read_without_a_fault(text: str) -> None:
     quantity(text)
     number(text, "val_bpb")
     numbers(text, "eval_seconds")
+
+
+@pytest.mark.parametrize(("mean", "claimed"), [(1.1033, 1.1060), (1.1013, 1.1001), (1.2, 1.1001)])
+def test_of_a_run_and_its_rerun_the_one_that_makes_the_mean_is_claimed(
+    mean: float, claimed: float
+) -> None:
+    scores = {"7": 1.1010, "42_3pct": 1.1001, "42_5pct": 1.1060, "1337": 1.1029}
+    seeds = {seed: {"val_bpb": value} for seed, value in scores.items()}
+    found = claims({"val_bpb": mean, "seed_results": seeds})
+    assert [s.value for seed in (7, 42, 1337) if (s := found.score_of(seed))] == [
+        1.1010,
+        claimed,
+        1.1029,
+    ]

@@ -79,6 +79,11 @@ def test_what_the_readme_says_makes_a_missing_log_a_question(readme: str):
     assert levels(found(names=WHOLE[:3], readme=readme)) == [Level.QUESTION]
 
 
+@pytest.mark.parametrize("readme", ["Preliminary, on one node.", "**Projected BPB: < 1.1**"])
+def test_a_score_that_is_not_final_may_be_a_drafts(readme: str):
+    assert levels(found(names=WHOLE[:3], readme=readme)) == [Level.SUSPECT]
+
+
 def test_logs_outside_the_folder_may_be_the_missing_ones():
     findings = found(added=("logs/seed1.log",), names=WHOLE[:3])
     assert levels(findings) == [Level.QUESTION, Level.QUESTION]
