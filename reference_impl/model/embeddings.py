@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from reference_impl.model.matrices import linear, orthogonal
+from reference_impl.model.matrices import Transformed, linear, orthogonal
 
 
-class BigramHash(nn.Module):
+class BigramHash(Transformed):
     """An embedding of each token with the one before it, by a hash of the pair.
 
     The table starts at zero, so its projection does not: else neither would ever get a gradient.
@@ -23,7 +23,8 @@ class BigramHash(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """int64 [B, T] to [B, T, out]."""
-        return self.scale * linear(self.table[self.bucket(tokens)], self.projection)
+        found = self.used(self.table, "table")[self.bucket(tokens)]
+        return self.scale * linear(found, self.used(self.projection, "projection"))
 
     def bucket(self, tokens: Tensor) -> Tensor:
         """int64 [B, T]: the bucket of each pair; the last one where no token comes before."""
@@ -32,7 +33,7 @@ class BigramHash(nn.Module):
         return torch.cat([first, pairs], 1)
 
 
-class ValueEmbedding(nn.Module):
+class ValueEmbedding(Transformed):
     """One embedding of the tokens that several layers add to their values, each with its scale."""
 
     def __init__(self, vocab: int, dim: int, kv_dim: int, layers: tuple[int, ...]) -> None:
@@ -45,7 +46,8 @@ class ValueEmbedding(nn.Module):
 
     def forward(self, tokens: Tensor) -> dict[int, Tensor]:
         """int64 [B, T] to what each of its layers adds, [B, T, kv_dim]."""
-        shared = self.scale * linear(self.table[tokens], self.projection)
+        found = self.used(self.table, "table")[tokens]
+        shared = self.scale * linear(found, self.used(self.projection, "projection"))
         return {i: shared * s for i, s in zip(self.layers, self.layer_scales, strict=True)}
 
 

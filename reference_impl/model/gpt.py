@@ -10,10 +10,10 @@ from reference_impl.model.attention import rms_norm, rotation
 from reference_impl.model.block import Block
 from reference_impl.model.config import ModelConfig
 from reference_impl.model.embeddings import BigramHash, SmearGate, ValueEmbedding
-from reference_impl.model.matrices import Banks, Separate, linear
+from reference_impl.model.matrices import Banks, Separate, Transformed, linear
 
 
-class GPT(nn.Module):
+class GPT(Transformed):
     """A language model over ``config.vocab`` tokens.
 
     Parameters are float32. It computes in bfloat16 on a GPU and in float32 elsewhere.
@@ -43,7 +43,7 @@ class GPT(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Integer tokens [B, T] to float32 logits [B, T, vocab] of the token after each."""
-        return self._logits(self.hidden(tokens), self.embedding)
+        return self._logits(self.hidden(tokens), self._tied())
 
     def loss(self, tokens: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         """Mean NLL in nats of ``targets``, the token after each of ``tokens``, both [B, T].
@@ -52,7 +52,7 @@ class GPT(nn.Module):
         further ahead add their mean, times ``mtp_weight``.
         """
         x = self.hidden(tokens)
-        nll = self._nll(x, self.embedding, targets)
+        nll = self._nll(x, self._tied(), targets)
         loss = nll.mean() if weights is None else (nll * weights).mean()
         further = [
             self._nll(x[:, : -k - 1], head, targets[:, k + 1 :]).mean()
@@ -89,8 +89,11 @@ class GPT(nn.Module):
         state = self.state_dict()
         return {name: held for name, held in state.items() if not name.startswith("mtp_heads.")}
 
+    def _tied(self) -> Tensor:
+        return self.used(self.embedding, "embedding")
+
     def _embed(self, tokens: Tensor) -> Tensor:
-        x = self.embedding[tokens]
+        x = self._tied()[tokens]
         if self.bigram is not None:
             x = x + self.bigram(tokens)
         x = rms_norm(x.to(torch.bfloat16 if x.is_cuda else torch.float32))

@@ -2,7 +2,7 @@
 
 So there is one place where they are stored (one by one, or in banks that an optimiser steps in one
 batch) and one through which every use passes: quantisation-aware training hooks in there and can
-miss neither form.
+miss neither form. The embeddings' matrices pass through the same kind of place.
 """
 
 from __future__ import annotations
@@ -27,17 +27,21 @@ class Matrices(NamedTuple):
     down: Tensor
 
 
-class LayerMatrices(nn.Module):
-    """What both forms share. A subclass says how the matrices are stored.
+class Transformed(nn.Module):
+    """A module whose matrices pass ``transform`` before each use, where it is set.
 
-    ``transform``, where it is set, is applied to each parameter before use, [..., out, in] to the
-    same shape: a quantiser with a straight-through gradient.
+    It is given a parameter [..., out, in] and its role, which is the name of the attribute that
+    holds it, and returns the same shape: a quantiser with a straight-through gradient.
     """
 
-    transform: Callable[[Tensor], Tensor] | None = None
+    transform: Callable[[Tensor, str], Tensor] | None = None
 
-    def used(self, parameter: Tensor) -> Tensor:
-        return parameter if self.transform is None else self.transform(parameter)
+    def used(self, parameter: Tensor, role: str) -> Tensor:
+        return parameter if self.transform is None else self.transform(parameter, role)
+
+
+class LayerMatrices(Transformed):
+    """What both forms share. A subclass says how the matrices are stored."""
 
     def layers(self) -> list[Matrices]:
         """The matrices to multiply by, of the first layer to the last."""
@@ -76,7 +80,7 @@ class Separate(LayerMatrices):
 
     def layers(self) -> list[Matrices]:
         rows = zip(self.q, self.k, self.v, self.out, self.up, self.down, strict=True)
-        return [Matrices(*map(self.used, row)) for row in rows]
+        return [Matrices(*map(self.used, row, Matrices._fields)) for row in rows]
 
 
 class Banks(LayerMatrices):
@@ -92,7 +96,9 @@ class Banks(LayerMatrices):
 
     def layers(self) -> list[Matrices]:
         # One unbind a bank: its gradient comes back in one stack, not in a bank for each layer.
-        qo, kv, up, down = (self.used(p).unbind() for p in (self.qo, self.kv, self.up, self.down))
+        qo = self.used(self.qo, "qo").unbind()
+        kv = self.used(self.kv, "kv").unbind()
+        up, down = self.used(self.up, "up").unbind(), self.used(self.down, "down").unbind()
         n = len(up)
         rows = zip(qo[:n], kv[:n], kv[n:], qo[n:], up, down, strict=True)
         return [Matrices(*row) for row in rows]

@@ -98,7 +98,7 @@ def test_a_transform_reaches_every_matrix(banked: bool) -> None:
     model = noisy(replace(TINY, banked=banked))
     seen, reached = tokens(), set()
 
-    def zero(matrix: Tensor) -> Tensor:
+    def zero(matrix: Tensor, role: str) -> Tensor:
         reached.add(id(matrix))
         return matrix * 0
 
