@@ -209,6 +209,8 @@ def _supported(finding: Finding, record: Record) -> Finding:
         return finding
     if record.submission.auxiliary:
         return _weakened(finding, "nothing shows that this script, beside the entry, was run")
+    if _claims_elsewhere(record.submission):
+        return _weakened(finding, "nothing shows that it was run: the claim is in another folder")
     program = record.program
     if program is None:
         return finding
@@ -222,6 +224,13 @@ def _supported(finding: Finding, record: Record) -> Finding:
             gap = f"it is switched on, but no log holds the {lacking.text!r} that it prints"
             return _weakened(finding, gap)
     return finding
+
+
+def _claims_elsewhere(submission: Submission) -> bool:
+    """Whether a script comes without README, log and submission.json, and another folder has that."""
+    if submission.readme or submission.logs or submission.metadata_file or not submission.pull:
+        return False
+    return any(path.rpartition("/")[2] == "submission.json" for path in submission.pull.added)
 
 
 def _weakened(finding: Finding, gap: str) -> Finding:

@@ -10,7 +10,7 @@ from auditor.audit import audit, is_tool_fault, why_unbuilt
 from auditor.report.model import Level, Outcome, SettingInForce
 from auditor.rules.base import NotChecked, Rule
 from auditor.rulesets import load
-from auditor.submission.model import Party, Problem
+from auditor.submission.model import Party, Problem, Pull, SourceFile
 
 RULESET = load()
 SETTING = SettingInForce("A", "0", "1", "code default", "train_gpt.py:1")
@@ -110,6 +110,23 @@ def test_a_script_beside_the_entry_is_a_suspect_at_most(submission, finding):
     (kept,) = run(replace(submission, auxiliary=True), speaking).findings
     assert kept.level is Level.SUSPECT
     assert "beside the entry" in kept.message
+
+
+@pytest.mark.parametrize(
+    ("added", "level"),
+    [
+        ("records/other/submission.json", Level.SUSPECT),
+        ("records/other/README.md", Level.VIOLATION),
+    ],
+)
+def test_a_script_whose_pull_claims_something_else(submission, finding, added, level):
+    speaking = rule("two-pass", lambda program: [replace(finding(), level=Level.VIOLATION)])
+    bare = replace(submission, readme=(), logs=(), metadata_file=None, pull=Pull(added=(added,)))
+    (kept,) = run(bare, speaking).findings
+    assert kept.level is level
+    own = SourceFile("README.md", "a record", "text")
+    (kept,) = run(replace(bare, readme=(own,)), speaking).findings
+    assert kept.level is Level.VIOLATION
 
 
 def test_a_rule_that_cannot_decide_says_why_and_keeps_what_it_found(submission, finding):

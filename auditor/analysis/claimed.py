@@ -1,4 +1,6 @@
-"""Which of the printed scores the submission claims: the one whose logged value is in submission.json.
+"""Which of the printed scores the submission claims: the one whose logged value it states.
+
+The value in submission.json counts, else the one in the title or in the README.
 
 Many scripts print several evaluations, and the last one is often a diagnostic. The claimed number, found
 in the logs behind the text that one call prints, tells them apart.
@@ -28,17 +30,26 @@ class Claimed:
 
     def __init__(self, submission: Submission) -> None:
         self.logs = submission.logs
-        self.scores = claims_of(submission).json_scores
+        claims = claims_of(submission)
+        self.scores = claims.scores
+        self._anywhere = {s.value for s in claims.of("val_bpb") if s.headline}
 
     def report(self, reports: Sequence[Event]) -> Event | None:
         """The last of ``reports`` that printed the claimed score; None when the logs don't tell."""
-        texts = {id(e): beginning(e) for e in reports}
-        for score in self.scores:
-            found = [e for e in reports if self._printed(texts[id(e)], score)]
-            alone = [e for e in found if list(texts.values()).count(texts[id(e)]) == 1]
-            if found:
-                return max(alone or found, key=lambda e: e.at.uid)
-        return None
+        printers = (self._printers(reports, score) for score in self.scores)
+        return next((max(p, key=lambda e: e.at.uid) for p in printers if p), None)
+
+    def stated(self, reports: Sequence[Event]) -> list[Event]:
+        """Those of ``reports`` that printed a score which submission.json, title or README claims."""
+        return [e for score in self._anywhere for e in self._printers(reports, score)]
+
+    def _printers(self, reports: Sequence[Event], score: float) -> list[Event]:
+        """What may have printed the score: what no other line begins like, if any."""
+        messages: dict[str, set[tuple[int, ...]]] = {}  # one that goes to screen and file is one
+        for event in reports:
+            messages.setdefault(beginning(event), set()).add(tuple(_texts(event)))
+        found = [e for e in reports if self._printed(beginning(e), score)]
+        return [e for e in found if len(messages[beginning(e)]) == 1] or found
 
     def contradicted(self, reports: Sequence[Event]) -> bool:
         """Whether the logs hold printed scores, and all of them are far from the claimed one."""
@@ -64,6 +75,11 @@ def beginning(event: Event) -> str:
         if sum(c.isalpha() for c in text) >= _LEAST_LETTERS:
             return text
     return ""
+
+
+def _texts(event: Event) -> list[int]:
+    """uids of the texts that are printed."""
+    return [a.uid for a in event.args if any(p != _HOLE for p in _pieces(a))]
 
 
 def _pieces(node: Node) -> Iterator[str]:

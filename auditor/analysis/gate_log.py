@@ -25,7 +25,7 @@ class GateCount:
 
 def gate_counts(submission: Submission) -> list[GateCount]:
     """The counts of the runs whose logs hold the reported score, or of all if none does."""
-    scores = {_digits(v) for v in claims_of(submission).json_scores}
+    scores = {_digits(v) for v in claims_of(submission).scores}
     backing = [log for log in submission.logs if any(s in log.text for s in scores)]
     counts = [c for log in backing for c in _read(log)]
     return counts or [c for log in submission.logs for c in _read(log)]

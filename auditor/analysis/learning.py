@@ -339,12 +339,22 @@ class Learning:
 
     @cached_property
     def claimed_report(self) -> Event | None:
-        """What prints the score that submission.json claims, where the logs tell it."""
+        """What prints the score that the submission claims, where the logs tell it."""
         return self._claimed.report(self._printed) if self._claimed else None
 
     def reaches_claimed(self, node: Node) -> bool:
         """Whether ``node`` goes into the claimed score, as far as it is known which that is."""
         return self.claimed_report is None or self.claimed_report in self.reports(node, as_value)
+
+    def is_unclaimed(self, node: Node) -> bool:
+        """Whether the claimed score is printed without ``node``, and so is any other that is stated."""
+        if self.reaches_claimed(node):
+            return False
+        return not any(e in self._stated for e in self.reports(node, as_value))
+
+    @cached_property
+    def _stated(self) -> list[Event]:
+        return self._claimed.stated(self._printed) if self._claimed else []
 
     @cached_property
     def contradicted(self) -> bool:

@@ -65,9 +65,11 @@ class Claims:
         return first
 
     @property
-    def json_scores(self) -> tuple[float, ...]:
-        """The claimed bits per byte in submission.json, the whole's before the seeds'."""
-        found = [s for s in self.of("val_bpb") if s.headline and s.kind == "json"]
+    def scores(self) -> tuple[float, ...]:
+        """The claimed bits per byte of the first source that states any, the whole's before the seeds'."""
+        stated = [s for s in self.of("val_bpb") if s.headline]
+        first = min((_ORDER.index(s.kind) for s in stated), default=0)
+        found = [s for s in stated if s.kind == _ORDER[first]]
         found.sort(key=lambda s: s.seed is not None)
         return tuple(s.value for s in found)
 

@@ -52,10 +52,12 @@ def _judge(program: Program, read: Read) -> Finding | None:
             (path[-1], "reaches the reported score"),
         ],
     )
-    level = Level.VIOLATION if target else Level.SUSPECT
+    claimed = not program.learning.is_unclaimed(read.node)
+    level = Level.VIOLATION if target and claimed else Level.SUSPECT
+    gap = "" if claimed else "; but the claimed score is printed without it"
     message = (
-        "breaks: the realised token is part of the hashed key, and only its own count is read; "
-        "colliding counts make the probabilities of all tokens sum to far more than 1"
+        f"{'breaks' if claimed else 'appears to break'}: the realised token is part of the hashed key, and only its "
+        f"own count is read; colliding counts make the probabilities of all tokens sum to far more than 1{gap}"
         if target
         else "appears to break: the newest token of the hashed key seems to be the realised token; "
         "its position could not be matched with the scored one"

@@ -47,6 +47,13 @@ def test_json_values_stand_on_their_lines() -> None:
     assert score.headline
 
 
+def test_scores_come_from_the_first_source_that_states_any() -> None:
+    readme = "**val_bpb: 1.1180**\n"
+    assert claims({"val_bpb": 1.1230}, readme).scores == (1.123,)
+    assert claims({"name": "x"}, readme).scores == (1.118,)
+    assert claims({"name": "x"}).scores == ()
+
+
 def test_digits_are_kept_as_written() -> None:
     score = claims('{"val_bpb": 1.1230}').score
     assert score is not None
