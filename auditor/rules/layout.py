@@ -11,7 +11,7 @@ from functools import cached_property
 from auditor.evidence.record import Record
 from auditor.report.model import Finding, Level
 from auditor.rules.base import NotChecked, Rule
-from auditor.submission.discover import ENTRY, record_folder
+from auditor.submission.discover import ENTRY, own_folders, record_folder
 from auditor.submission.evidence import is_metadata, kind_of
 from auditor.submission.model import Pull, Submission
 
@@ -112,7 +112,7 @@ def _was_there(folder: Folder, pull: Pull) -> bool:
 def _folders(pull: Pull) -> set[str]:
     """The record folders with a script that a pull request adds to or changes."""
     changed = (path for path in (*pull.added, *pull.modified) if path.endswith(".py"))
-    return {folder for path in changed if (folder := record_folder(path))}
+    return own_folders({folder for path in changed if (folder := record_folder(path))})
 
 
 _VERBS = {

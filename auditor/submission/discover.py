@@ -157,9 +157,16 @@ def groups(tree: FileTree, delta: Delta | None) -> list[Group]:
     files. A script that is the same, byte for byte, as one that was there before is no submission
     of its own (the baseline, copies of other records) unless it is the entry of a new record.
     """
-    folders = changed_folders(tree, delta)[:MAX_GROUPS]
-    found = [group for folder in folders if (group := folder_group(tree, folder, delta))]
-    loose = [path for path in _changed(tree, delta) if record_folder(path) is None]
+    folders = changed_folders(tree, delta)
+    found = [
+        group for folder in folders[:MAX_GROUPS] if (group := folder_group(tree, folder, delta))
+    ]
+    at_root = bool(folders) and _at_root(folders[0])
+    loose = [
+        path
+        for path in _changed(tree, delta)
+        if record_folder(path) is None or (at_root and not _at_root(path))
+    ]
     return [*found, *_loose_groups(tree, loose, delta, found)]
 
 
@@ -170,7 +177,16 @@ def changed_folders(tree: FileTree, delta: Delta | None) -> list[str]:
         folder = record_folder(path)
         if folder and (delta is None or _is_new_or_code(path, folder, delta)):
             found.add(folder)
-    return sorted(found)
+    return sorted(own_folders(found))
+
+
+def own_folders(folders: set[str]) -> set[str]:
+    """Those in the repository's own ``records/``, if there are any: elsewhere lie kept copies."""
+    return {folder for folder in folders if _at_root(folder)} or folders
+
+
+def _at_root(path: str) -> bool:
+    return path.startswith("records/")
 
 
 def _changed(tree: FileTree, delta: Delta | None) -> list[str]:

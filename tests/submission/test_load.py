@@ -128,6 +128,16 @@ def test_odd_places(path: str, repo: Any) -> None:
     assert entries(load([], repo=repo.root, prs=[1])) == [path]
 
 
+def test_record_that_is_kept_elsewhere_is_no_entry(repo: Any) -> None:
+    copy = "analysis/other/records/track_10min_16mb/theirs/train_gpt.py"
+    repo.pull(1, {copy: EXPERIMENT + "#1", f"{RECORD}/train_gpt.py": EXPERIMENT + "#2"})
+    submissions, _ = split(load([], repo=repo.root, prs=[1]))
+    assert [(s.entry.path, s.auxiliary) for s in submissions] == [
+        (f"{RECORD}/train_gpt.py", False),
+        (copy, True),
+    ]
+
+
 def test_scripts_beside_the_entry_are_auxiliary(repo: Any) -> None:
     repo.pull(
         1,
