@@ -10,6 +10,8 @@ from itertools import combinations
 from auditor.evidence.record import Record, Run
 from auditor.submission.model import SourceFile
 
+EDITED_BYTES = 200  # of code: a comment or a default changed between runs
+EDITED_LINES = 12
 _FEWEST_LINES = 20  # fewer are no script
 _MOST_MODULES = 6  # whose sizes are summed in every combination
 _PACKED = re.compile(r"(?i)compress|minif|lzma|packed|wrapp")

@@ -23,7 +23,6 @@ _RESULTS = (".json", ".jsonl", ".csv", ".tsv", ".out", ".err")  # files that may
 _SLIP = 2.5  # units of the last digit: a number that was rounded wrongly
 _NEAR_SECONDS = 0.03  # of a time: what another way of timing makes
 _FAR_SECONDS = 0.25
-_EDITED_BYTES = 200  # of code: a comment or a default changed after the run
 
 
 def check_record(record: Record) -> Iterable[Finding]:
@@ -233,10 +232,9 @@ def _bytes(record: Record) -> Iterator[Finding]:
         if _written_in_logs(record, stated):
             continue
         text = f"{stated.value:,.0f} bytes are stated and no log shows them; totals are {_whole(totals)}"
-        smaller = stated.value < max(totals)
-        level = Level.QUESTION if smaller else Level.NOTE
-        prefix = "please show the artifact: " if smaller else ""
-        yield RULE.finding(level, stated.path, stated.line, prefix + text)
+        # Where every logged size is within the cap, another size changes no verdict.
+        asked = stated.value < max(totals) and max(totals) > record.limits.artifact_bytes
+        yield _asked(asked, "please show the artifact: ", stated.path, stated.line, text)
 
 
 def _logged_sizes(record: Record) -> set[float]:
@@ -280,10 +278,7 @@ def _times(record: Record) -> Iterator[Finding]:
                 f"the nearest time in the logs is {nearest:,.1f} s"
             )
             far = stated.value < (1 - _FAR_SECONDS) * nearest
-            level = Level.QUESTION if far else Level.NOTE
-            yield RULE.finding(
-                level, stated.path, stated.line, f"please show the clock: {text}" if far else text
-            )
+            yield _asked(far, "please show the clock: ", stated.path, stated.line, text)
 
 
 def _seconds(run: Run, phase: Phase) -> Iterator[float]:
@@ -308,13 +303,18 @@ def _code(record: Record) -> Iterator[Finding]:
         if difference is not None:
             if difference.logged_only or difference.shipped_only:
                 text = (
-                    f"please show the run of this code: the log prints a source that differs, "
+                    "the log prints a source that differs, "
                     f"{difference.logged_only} lines are in the log only, "
                     f"{difference.shipped_only} in {_name(difference.path)} only"
                 )
-                few = difference.logged_only + difference.shipped_only <= 4
-                level = Level.NOTE if few else Level.QUESTION
-                yield RULE.finding(level, run.log.path, difference.line, text)
+                differing = difference.logged_only + difference.shipped_only
+                yield _asked(
+                    differing > versions.EDITED_LINES,
+                    "please show the run of this code: ",
+                    run.log.path,
+                    difference.line,
+                    text,
+                )
                 return
             continue
         code = run.log.code_bytes
@@ -328,10 +328,13 @@ def _code(record: Record) -> Iterator[Finding]:
                 f"the log counts {code.value:,.0f} bytes of code, {_name(entry)} has {nearest:,}: "
                 "it is of another version"
             )
-            asked = off > _EDITED_BYTES
-            level = Level.QUESTION if asked else Level.NOTE
-            prefix = "please show the run of this code: " if asked else ""
-            yield RULE.finding(level, run.log.path, code.line, prefix + text)
+            yield _asked(
+                off > versions.EDITED_BYTES,
+                "please show the run of this code: ",
+                run.log.path,
+                code.line,
+                text,
+            )
     yield from _foreign(record)
 
 
@@ -364,6 +367,13 @@ def _claim(
 
 def _at(stated: Stated) -> list[Step]:
     return [Step(stated.path, stated.line, stated.text)] if stated.path else []
+
+
+def _asked(asked: bool, request: str, path: str, line: int, text: str) -> Finding:
+    """A question that begins with the request, or else a note."""
+    if asked:
+        return RULE.finding(Level.QUESTION, path, line, request + text)
+    return RULE.finding(Level.NOTE, path, line, text)
 
 
 def _distinct(stated: Iterable[Stated]) -> list[Stated]:

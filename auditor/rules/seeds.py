@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import combinations
 
+from auditor.evidence import versions
 from auditor.evidence.record import Record, Run
 from auditor.evidence.runlog import Figure, Score, Words
 from auditor.evidence.seed_runs import bpb, run_of_each_seed
@@ -127,11 +128,12 @@ def _configuration(record: Record, runs: Mapping[int, Run]) -> Iterator[Finding]
         yield _at(Level.VIOLATION, parameters, text)
     code = _groups(runs, lambda run: run.log.code_bytes)
     if len(code) > 1:
-        text = (
-            "please show which code made the score: the logs are of "
-            f"{len(code)} versions of it, {_differing(code, 'bytes')}"
-        )
-        yield _at(Level.QUESTION, code, text)
+        text = f"the logs are of {len(code)} versions of the code, {_differing(code, 'bytes')}"
+        if max(code) - min(code) > versions.EDITED_BYTES:
+            text = f"please show which code made the score: {text}"
+            yield _at(Level.QUESTION, code, text)
+        else:
+            yield _at(Level.NOTE, code, text)
     yield from _settings(record, runs)
 
 
