@@ -10,7 +10,7 @@ from auditor.analysis.program import Program
 from auditor.analysis.scores import as_value, last_name
 from auditor.report.model import Finding, Level, Step
 from auditor.rules.base import NotChecked, Rule
-from auditor.rules.steps import flow_steps
+from auditor.rules.steps import flow_steps, of_claimed
 
 _PULL = "https://github.com/openai/parameter-golf/pull/"
 _EXPS = frozenset(("exp", "exp2", "exp_"))
@@ -52,9 +52,10 @@ def _python(program: Program) -> Iterator[Finding]:
                 (output, "reaches the reported score"),
             ],
         )
-        yield RULE.finding(
+        finding = RULE.finding(
             Level.VIOLATION, share.path, share.line, MESSAGE, steps=steps, column=share.column
         )
+        yield of_claimed(program, finding, [mixture, output])
 
 
 def _native(program: Program) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from auditor.analysis.program import Program
 from auditor.analysis.scores import last_name
 from auditor.report.model import Finding, Level
 from auditor.rules.base import Rule
-from auditor.rules.steps import flow_steps
+from auditor.rules.steps import flow_steps, of_claimed
 
 _PULL = "https://github.com/openai/parameter-golf/pull/"
 _EXTREMES = frozenset("min max minimum maximum fmin fmax amin amax".split())
@@ -40,9 +40,10 @@ def check(program: Program) -> Iterable[Finding]:
             "breaks: the better of two scores is chosen after seeing the realised token; "
             "the best of several distributions, picked per token, sums to more than 1"
         )
-        yield RULE.finding(
+        finding = RULE.finding(
             Level.VIOLATION, place.path, place.line, message, steps=steps, column=place.column
         )
+        yield of_claimed(program, finding, [kept, output])
 
 
 def _of_whole_passes(program: Program, place: Node, kept: Node) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from auditor.analysis.graph import Call, Node
 from auditor.analysis.program import Program
-from auditor.report.model import Step
+from auditor.report.model import Finding, Level, Step
 
 MAX_STEPS = 12
 
@@ -49,3 +50,13 @@ def flow_steps(program: Program, stations: Iterable[tuple[Node, str]]) -> tuple[
         half = MAX_STEPS // 2
         steps = [*steps[:half], *steps[-half:]]
     return tuple(steps)
+
+
+def of_claimed(program: Program, finding: Finding, way: Sequence[Node]) -> Finding:
+    """The finding; a suspect where its ``way`` leads to another score than the stated ones."""
+    unclaimed = all(program.learning.is_unclaimed(node) for node in way[-2:])
+    if finding.level is not Level.VIOLATION or not unclaimed:
+        return finding
+    message = finding.message.replace("breaks: ", "appears to break: ", 1)
+    gap = "; but the claimed score is printed without it"
+    return replace(finding, level=Level.SUSPECT, message=message + gap)

@@ -12,7 +12,7 @@ from auditor.analysis.program import Program
 from auditor.analysis.scores import last_name
 from auditor.report.model import Finding, Level, Step
 from auditor.rules.base import NotChecked, Rule
-from auditor.rules.steps import flow_steps
+from auditor.rules.steps import flow_steps, of_claimed
 
 _PULL = "https://github.com/openai/parameter-golf/pull/"
 _BREAKS = (
@@ -65,9 +65,10 @@ def _switched(program: Program) -> Iterator[Finding]:
                     (path[-1], "reaches the reported score"),
                 ],
             )
-            yield RULE.finding(
+            finding = RULE.finding(
                 Level.VIOLATION, place.path, place.line, _BREAKS, steps=steps, column=place.column
             )
+            yield of_claimed(program, finding, path)
 
 
 def _joined(program: Program) -> Iterator[tuple[Node, Node, Node]]:
@@ -181,9 +182,10 @@ def _weighed(program: Program) -> Iterator[Finding]:
             (node, "of the mixture"),
         ]
         steps = flow_steps(program, [*stations, (path[-1], "reaches the reported score")])
-        yield RULE.finding(
+        finding = RULE.finding(
             Level.VIOLATION, weight.path, weight.line, _WEIGHS, steps=steps, column=weight.column
         )
+        yield of_claimed(program, finding, path)
 
 
 def _convex_weight(program: Program, node: Node) -> Node | None:

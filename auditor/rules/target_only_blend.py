@@ -9,7 +9,7 @@ from auditor.analysis.program import Program
 from auditor.analysis.scores import last_name
 from auditor.report.model import Finding, Level
 from auditor.rules.base import Rule
-from auditor.rules.steps import flow_steps
+from auditor.rules.steps import flow_steps, of_claimed
 
 _PULL = "https://github.com/openai/parameter-golf/pull/"
 _LOG_SUMS = frozenset("logaddexp logaddexp2 logsumexp".split())
@@ -54,12 +54,10 @@ def _counted(program: Program) -> Iterator[tuple[Node, Finding]]:
             else "breaks: the mixture is computed for the realised token alone, and what it is "
             "made from does not sum to 1 over the vocabulary"
         )
-        yield (
-            mixture,
-            RULE.finding(
-                level, mixture.path, mixture.line, message, steps=steps, column=mixture.column
-            ),
+        finding = RULE.finding(
+            level, mixture.path, mixture.line, message, steps=steps, column=mixture.column
         )
+        yield mixture, of_claimed(program, finding, path)
 
 
 def _of_mapping(program: Program, read: Node) -> bool:
@@ -132,12 +130,10 @@ def _squashed(program: Program) -> Iterator[tuple[Node, Finding]]:
             "breaks: two probabilities of the realised token are averaged as logits and squashed; "
             "over a vocabulary nothing makes the results sum to 1"
         )
-        yield (
-            node,
-            RULE.finding(
-                Level.VIOLATION, node.path, node.line, message, steps=steps, column=node.column
-            ),
+        finding = RULE.finding(
+            Level.VIOLATION, node.path, node.line, message, steps=steps, column=node.column
         )
+        yield node, of_claimed(program, finding, path)
 
 
 def _before_logits(node: Node) -> bool:
