@@ -58,10 +58,17 @@ def cuts(program: Program, scoring: Scoring) -> Iterator[Cut]:
 
 
 def draws(program: Program, scoring: Scoring) -> Iterator[Node]:
-    """Random numbers that choose which tokens are scored."""
+    """Random numbers that choose which tokens are scored.
+
+    Not those that are compared first: such a mask may be the task itself, as in a model that fills
+    in hidden tokens.
+    """
     for node in _stream(program, scoring.target):
         if node.op == "index":
-            for part in program.flow.backward([node.args[1]], memory=False, limit=200):
+            behind = program.flow.backward(
+                [node.args[1]], lambda n: n.op != "compare", memory=False, limit=200
+            )
+            for part in behind:
                 drawn = part.op in ("call", "method") and last_name(part) in _DRAWS
                 if drawn and _always(program, part, scoring):
                     yield part

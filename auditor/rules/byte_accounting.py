@@ -68,8 +68,13 @@ def _constant(program: Program, scoring: Scoring, constant: Constant, limits: Li
         f"bits per byte are bits per token divided by the constant {constant.ratio:.4g}, not by the "
         "bytes of the scored text"
     )
-    known = known_ratio(constant.ratio, limits)
-    level, lead = (Level.NOTE, "") if known else (Level.VIOLATION, "breaks: ")
+    least = limits.validation_bytes / max(limits.validation_tokens.values())
+    if known_ratio(constant.ratio, limits):
+        level, lead = Level.NOTE, ""
+    elif constant.ratio < least:  # which makes the score worse, unless its tokens are shorter still
+        level, lead = Level.QUESTION, "please show the bytes of the text: "
+    else:
+        level, lead = Level.VIOLATION, "breaks: "
     at, steps = constant.at, flow_steps(program, stations)
     return RULE.finding(level, at.path, at.line, lead + message, steps=steps, column=at.column)
 

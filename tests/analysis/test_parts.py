@@ -62,6 +62,21 @@ def test_random_starts_choose_the_tokens(trace: Trace) -> None:
     assert [n.line for s in scorings(traced) for n in draws(traced.program, s)]
 
 
+def test_tokens_hidden_at_random_are_no_draw(trace: Trace) -> None:
+    """A model that fills in what a mask hides is scored on what is hidden."""
+    loop = """
+total = 0.0
+for at in range(0, val.numel() - 1, 512):
+    batch = val[at : at + 512]
+    hidden = torch.rand(512) < 0.5
+    total += F.cross_entropy(network(batch.masked_fill(hidden, 0))[hidden], batch[hidden]).item()
+print(total)
+"""
+    traced = trace(HEAD + loop)
+    assert scorings(traced)
+    assert not [n for s in scorings(traced) for n in draws(traced.program, s)]
+
+
 def test_a_shuffled_order_is_no_draw(trace: Trace) -> None:
     body = LOOP.replace(
         "for at in range(0, val.numel() - 1, 512):",
