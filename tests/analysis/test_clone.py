@@ -43,5 +43,5 @@ def test_the_realised_token_in_a_key(number: int, file: str, first: int, last: i
 
 
 @pytest.mark.parametrize("number", [549, 1413, 1868])
-def test_accepted_entries(number: int) -> None:
-    assert findings(number) == []
+def test_accepted_entries_are_asked_at_most(number: int) -> None:
+    assert [f for f in findings(number) if f.level.rank < Level.QUESTION.rank] == []
