@@ -27,6 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import seed_code
 
+from reference_impl import shards
 from reference_impl.mixers import (
     EntropyWeight,
     FixedShare,
@@ -41,7 +42,6 @@ from reference_impl.mixers import (
 )
 
 VOCAB = 1024
-MAGIC, HEADER = 20240520, 256
 REPEATS = 3
 SETTINGS = NgramSettings(VOCAB, order=10)
 WEIGHT = EntropyWeight(0.20, 0.55, 3.0)
@@ -60,7 +60,10 @@ def main() -> int:
     parser.add_argument("--repo", help="a clone, for the speed of four submissions' mixers")
     parser.add_argument("--grow", action="store_true", help="time and memory to 62 M tokens")
     arguments = parser.parse_args()
-    tokens = shard(arguments.tokens)
+    try:
+        tokens = shards.read(arguments.tokens, VOCAB)
+    except shards.ShardError as error:
+        sys.exit(str(error))
     print(f"{len(tokens):,} tokens")
     quality(tokens, arguments.tokenizer)
     sums(tokens)
@@ -71,14 +74,6 @@ def main() -> int:
     if arguments.grow:
         grow()
     return 0
-
-
-def shard(path: Path) -> np.ndarray:
-    """The tokens of a shard; a wrong header ends the program with a line that says so."""
-    header = np.fromfile(path, np.int32, HEADER)
-    if len(header) < HEADER or header[0] != MAGIC:
-        sys.exit(f"{path}: no shard of the challenge (its first number is not {MAGIC})")
-    return np.fromfile(path, np.uint16, offset=4 * HEADER)
 
 
 # ---- quality ----
